@@ -1,0 +1,1 @@
+"""Apps: frozen descriptions of a task, its model and its defaults."""

@@ -1,0 +1,81 @@
+"""What executes an integer program, and the door to it.
+
+model  = backend("onnx_cpu").load(bundle, threads=1)     stateless, shared by many streams
+stream = model.stream()                                  owns one state
+y      = stream.step(x)                                  one step of `step_us`
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Protocol
+
+from edgesnn.bundle import Bundle
+from edgesnn.errors import InputError
+from edgesnn.program import Program, State, Tensor
+
+BACKENDS = {
+    "onnx_cpu": "ONNX Runtime on the CPU, INT8 kernels",
+    "reference": "NumPy integers, slow, defines the meaning",
+}
+"""Name and what it is, for the command line and for `backend`."""
+
+
+class Stream(Protocol):
+    """One run of a model through time. Not shared between threads."""
+
+    def step(self, x: Tensor) -> Tensor:
+        """Take x, uint8 of the program's input shape; return y, int32; advance the state.
+
+        The returned array may be reused by the next step: copy it to keep it.
+        """
+        ...
+
+    def snapshot(self) -> State:
+        """Return a copy of the state; the same on every backend, bit for bit."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from a snapshot (of this stream or any other of the same program).
+
+        Raises InputError when a name, shape or dtype does not fit.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Go back to the exact initial state."""
+        ...
+
+    def fork(self) -> Stream:
+        """Return a second stream that goes on from the same state, independently."""
+        ...
+
+
+class Model(Protocol):
+    """A loaded program. Stateless: any number of streams may run on it."""
+
+    @property
+    def program(self) -> Program:
+        """The program that runs."""
+        ...
+
+    def stream(self) -> Stream:
+        """Return a new stream in the initial state."""
+        ...
+
+
+class Backend(Protocol):
+    """A module of `edgesnn.hardware`: one function."""
+
+    def load(self, bundle: Bundle, *, threads: int = 1) -> Model:
+        """Load a bundle's program for execution on `threads` threads."""
+        ...
+
+
+def backend(name: str) -> Backend:
+    """Return the backend of that name; raises InputError that lists the known ones."""
+    if name not in BACKENDS:
+        known = ", ".join(BACKENDS)
+        raise InputError(f"there is no backend {name!r}; the backends here are: {known}")
+    module: Backend = importlib.import_module(f"edgesnn.hardware.{name}")  # type: ignore[assignment]
+    return module

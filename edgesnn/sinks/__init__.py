@@ -1,0 +1,1 @@
+"""Sinks: what shows or stores decisions and events."""

@@ -1,0 +1,1 @@
+"""Sources of event packets: cameras, recordings, synthetic scenes."""

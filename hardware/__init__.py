@@ -1,0 +1,1 @@
+"""Backends: what executes an integer program."""

@@ -1,0 +1,1 @@
+"""Networks, training recipes, data sets, and the zoo of trained bundles."""
