@@ -1,12 +1,12 @@
 """The gesture network: synaptic delays on the input, then sliding PSN stages with shared kernels.
 
-    x        (2, 32, 32)   event-count levels
-    motion   5x5 stride 2, four delays         -> (24, 16, 16)   sees local motion
-    near1,2  3x3, one kernel for both          -> (24, 16, 16)   sliding PSN
-    down     3x3 stride 2                      -> (48, 8, 8)     sliding PSN
-    far1,2   3x3, one kernel for both          -> (48, 8, 8)     sliding PSN
-    pool     2x2 sums of spikes                -> (48, 4, 4)
-    scores   linear                            -> (11,) integer sums per step
+x        (2, 32, 32)   event-count levels
+motion   5x5 stride 2, four delays         -> (24, 16, 16)   sees local motion
+near1,2  3x3, one kernel for both          -> (24, 16, 16)   sliding PSN
+down     3x3 stride 2                      -> (48, 8, 8)     sliding PSN
+far1,2   3x3, one kernel for both          -> (48, 8, 8)     sliding PSN
+pool     2x2 sums of spikes                -> (48, 4, 4)
+scores   linear                            -> (11,) integer sums per step
 """
 
 from __future__ import annotations
