@@ -1,0 +1,101 @@
+"""What displays see of a run: the newest state, pulled, never pushed.
+
+The thread that runs the network swaps one reference per step; everything that costs (the picture,
+the percentiles) is computed on the thread that asks, and not at all when nobody does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesnn.decision import Decision, Snapshot
+from edgesnn.encoder import Grid
+from edgesnn.events import Events
+from edgesnn.meter import LatencyMeter, RateMeter
+from edgesnn.slicer import Step
+
+_WINDOW_US = 40_000  # of event time in a picture
+_LARGEST = 128  # pixels of a picture along either side
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a run has counted so far; see `Snapshot`."""
+
+    steps: int
+    steps_late: int
+    events: int
+    dropped: int
+    late: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    t_us: int
+    recent: tuple[Events, ...]
+    probabilities: NDArray[np.float64]
+    decision: Decision
+    counts: Counts
+    event_rate_hz: float
+    rates_hz: tuple[float, ...]
+
+
+class LiveMonitor:
+    """The Monitor of one run: `show` on the running thread, `latest` on any other."""
+
+    def __init__(
+        self, size: tuple[int, int], labels: tuple[str, ...], latency: LatencyMeter
+    ) -> None:
+        """Prepare for a sensor of size (width, height); latency: the run's own meter."""
+        shrink = -(-max(size) // _LARGEST)
+        self._grid = Grid(np.arange(size[0]) // shrink, np.arange(size[1]) // shrink)
+        self._labels = labels
+        self._latency = latency
+        self._rates = RateMeter()
+        self._recent: deque[Step] = deque()
+        self._newest: _Newest | None = None
+
+    def show(
+        self, step: Step, probabilities: NDArray[np.float64], held: Decision, counts: Counts
+    ) -> None:
+        """Publish the state after a step; probabilities must not be written to afterwards."""
+        self._rates.add(step.start_us, step.end_us, len(step.events))
+        self._recent.append(step)
+        while self._recent[0].end_us <= step.end_us - _WINDOW_US:
+            self._recent.popleft()
+        recent = tuple(shown.events for shown in self._recent)
+        self._newest = _Newest(
+            step.end_us,
+            recent,
+            probabilities,
+            held,
+            counts,
+            self._rates.rate_hz,
+            self._rates.history_hz,
+        )
+
+    def latest(self) -> Snapshot | None:
+        """Return the newest snapshot, None before the first step. Any thread, never blocks."""
+        newest = self._newest
+        if newest is None:
+            return None
+        frame = sum(self._grid.count(events) for events in newest.recent)
+        return Snapshot(
+            t_us=newest.t_us,
+            frame=np.minimum(frame, 255).astype(np.uint8),
+            labels=self._labels,
+            probabilities=newest.probabilities,
+            decision=newest.decision,
+            latency_us=self._latency.percentiles(),
+            steps=newest.counts.steps,
+            steps_late=newest.counts.steps_late,
+            events=newest.counts.events,
+            dropped=newest.counts.dropped,
+            late=newest.counts.late,
+            event_rate_hz=newest.event_rate_hz,
+            rates_hz=newest.rates_hz,
+        )
