@@ -21,6 +21,7 @@ from edgesnn.errors import InputError
 from edgesnn.events import Events
 
 _BLOCK = 1 << 15  # events counted at a time: scratch memory that stays in the cache
+_LARGEST_PACKED = 128
 _Index = NDArray[np.int64]
 
 
@@ -106,7 +107,8 @@ def _packed_lookup(columns: _Index, rows: _Index) -> tuple[np.uint64, np.uint64,
 
     Where column = x >> a and row = y >> b, the index is three runs of bits of the record, and one
     multiplication brings them together: each run is moved to its place at the top of the word by
-    one power of two; the other products land below it without carry, or beyond bit 63.
+    one power of two; the other products land below them without carry, or beyond bit 63 (which
+    holds up to _LARGEST_PACKED pixels).
     """
     x_bits, x_drop = _bits_kept(columns)
     y_bits, y_drop = _bits_kept(rows)
@@ -122,7 +124,7 @@ def _bits_kept(cells: _Index) -> tuple[int, int]:
     """Return (bits, drop) where cell = coordinate >> drop has that many bits; drop -1 if not so."""
     size, count = len(cells), int(cells.max()) + 1
     drop = (size // count).bit_length() - 1
-    power_of_two = size & (size - 1) == 0 and 2 <= size <= 2048
+    power_of_two = size & (size - 1) == 0 and 2 <= size <= _LARGEST_PACKED
     if power_of_two and bool((cells == np.arange(size) >> drop).all()):
         return count.bit_length() - 1, drop
     return 0, -1

@@ -26,15 +26,14 @@ from edgesnn.errors import EdgesnnError, RunError
 from edgesnn.events import Packet, Source
 from edgesnn.meter import LatencyMeter
 from edgesnn.monitor import Counts, LiveMonitor
-from edgesnn.program import Tensor, warmup_steps
+from edgesnn.program import Tensor
 from edgesnn.readout import Readout
 from edgesnn.ring import Ring
-from edgesnn.slicer import Slicer, Step
+from edgesnn.slicer import Step, slicer_for
 
 RING_EVENTS = 4_000_000  # 64 MB
 RING_PACKETS = 4096
 RING_AGE_S = 0.5  # a live decision about the past is worth less than none
-_MAX_GAP_US = 10_000_000  # of silence, then the network rests (longer if it remembers longer)
 _LOOK_UP_S = 0.05  # how long the loop waits before it looks whether to stop
 _GIVE_UP_S = 2.0  # how long a source may take to answer when the run ends
 _SWITCH_S = 0.0005
@@ -179,8 +178,7 @@ class _Flow:
         self.ring = Ring(
             RING_EVENTS, RING_PACKETS, max_age_s=None if source.can_wait else RING_AGE_S
         )
-        memory_us = warmup_steps(program) * program.step_us
-        self._slicer = Slicer(program.step_us, max_gap_us=max(_MAX_GAP_US, memory_us))
+        self._slicer = slicer_for(program)
         self._encoder = Encoder(bundle.encoder, program.input_shape, source.size)
         self._stream = model.stream()
         self._readout = Readout(bundle.readout)

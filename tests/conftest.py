@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-DATA = Path(
-    os.environ.get("EDGESNN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-)
+DATA = Path(os.environ.get("EDGESNN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 
 @pytest.fixture(scope="session")
