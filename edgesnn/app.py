@@ -1,0 +1,46 @@
+"""Applications: a model, a sample recording to show it with, and a name to run it by."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from edgesnn.errors import InputError
+
+APPS = ("gesture",)
+"""Names that `load_app` knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What `edgesnn run NAME` runs; a description, not a loop.
+
+    summary: one sentence for people. model: name of the bundle. sample: file in `edgesnn.apps` that
+    is played when no source is named.
+    """
+
+    name: str
+    summary: str
+    model: str
+    sample: str
+
+
+def load_app(name: str) -> App:
+    """Return the app of that name; raises InputError that lists the known ones."""
+    if name not in APPS:
+        raise InputError(f"there is no app {name!r}; the apps here are: {', '.join(APPS)}")
+    app: App = importlib.import_module(f"edgesnn.apps.{name}").APP
+    return app
+
+
+def sample_path(app: App) -> Path:
+    """Return where the app's sample recording lies; raises InputError when it is not installed."""
+    path = Path(str(resources.files("edgesnn.apps") / app.sample))
+    if not path.is_file():
+        raise InputError(
+            f"the sample recording {path} is missing from this installation; name a source "
+            "(--file, --camera, --webcam or --demo) or install edgesnn again"
+        )
+    return path
