@@ -15,14 +15,15 @@ from edgesnn.events import Packet
 class JsonLines:
     """Writes each decision as it is made and the summary last; flushes every line.
 
-    out: where to write; it is not closed. gone: set when nobody reads any more (a pipe whose
-    other end was closed): the rest is dropped in silence, as `| head -1` wants it, and the run may
-    be stopped. Raises RunError when the output fails otherwise (disk full).
+    out: where to write; it is not closed. stop: set when nobody reads any more (a pipe whose other
+    end was closed, as `| head -1` does): the rest is dropped in silence and the run may end.
+    Raises RunError when the output fails otherwise (disk full).
     """
 
-    def __init__(self, out: TextIO, gone: threading.Event) -> None:
+    def __init__(self, out: TextIO, stop: threading.Event) -> None:
         self._out = out
-        self._gone = gone
+        self._stop = stop
+        self._unread = False
 
     def open(self, info: RunInfo, monitor: Monitor) -> None:
         """Nothing to prepare."""
@@ -40,12 +41,13 @@ class JsonLines:
             self._write({"type": "summary", **asdict(summary)})
 
     def _write(self, message: dict[str, Any]) -> None:
-        if self._gone.is_set():
+        if self._unread:
             return
         try:
             self._out.write(json.dumps(message, ensure_ascii=False) + "\n")
             self._out.flush()
         except BrokenPipeError:
-            self._gone.set()
+            self._unread = True
+            self._stop.set()
         except (OSError, ValueError) as error:
             raise RunError(f"the JSON output cannot be written: {error}") from error

@@ -1,0 +1,153 @@
+"""The command line: what can be typed. Every command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn, Optional
+
+import typer
+
+from edgesnn import __version__
+from edgesnn.errors import EdgesnnError
+
+INTERRUPTED = 130
+
+_RUN_EXAMPLES = """
+[bold]Examples[/bold]
+
+edgesnn run gesture                                     the bundled recording, in real time
+
+edgesnn run gesture --camera                            the first DVS camera
+
+edgesnn run gesture --camera DXA00093 --record a.aedat4 a named one, and keep what it saw
+
+edgesnn run gesture --webcam 0 --view                   any camera, with a window
+
+edgesnn run gesture --file a.aedat4 --speed max --json  for another program
+"""
+
+app = typer.Typer(
+    name="edgesnn",
+    help="Spiking networks at the edge: events in, decisions out.",
+    epilog="Start with: edgesnn run gesture",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AppName = Annotated[str, typer.Argument(metavar="APP", help="What to run: gesture.")]
+BackendName = Annotated[
+    str, typer.Option("--backend", help="Who computes: onnx_cpu or reference.", metavar="NAME")
+]
+ModelName = Annotated[
+    Optional[str],  # noqa: UP045  typer reads the annotation at run time
+    typer.Option("--model", help="Bundle by name or path.", metavar="NAME_OR_PATH"),
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, nothing else.")]
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line and exit: 0 done, 1 failed while running, 2 bad input, 130 Ctrl-C."""
+    code = run_line(sys.argv[1:] if arguments is None else arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads any more; without this the interpreter would complain while it shuts down.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def run_line(arguments: Sequence[str]) -> int:
+    """Run one command line; return its exit code. Errors become one sentence on stderr."""
+    try:
+        code = app(with_bare_camera(arguments), prog_name="edgesnn", standalone_mode=False)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 0
+    except EdgesnnError as error:
+        if os.environ.get("EDGESNN_DEBUG") == "1":
+            raise
+        return _complain(str(error), error.exit_code)
+    except Exception as error:
+        # What typer finds wrong with the line is a usage error; anything else is a bug of ours.
+        if not hasattr(error, "format_message"):
+            raise
+        return _complain(f"{error.format_message()} Try: edgesnn --help", 2)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(sentence: str, code: int) -> int:
+    print("edgesnn: " + " ".join(sentence.split()), file=sys.stderr)
+    return code
+
+
+def with_bare_camera(arguments: Sequence[str]) -> list[str]:
+    """Give `--camera` without a serial number the empty one; typer knows no optional values."""
+    given = list(arguments)
+    for i, argument in enumerate(given):
+        if argument == "--camera" and (i + 1 == len(given) or given[i + 1].startswith("-")):
+            given[i] = "--camera="
+    return given
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Say which version.")] = False,
+) -> None:
+    if version:
+        print(f"edgesnn {__version__}")
+        raise typer.Exit()
+
+
+@app.command(epilog=_RUN_EXAMPLES)
+def run(
+    name: AppName,
+    camera: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="A live DVS camera: the first, or by serial number.", metavar="[SERIAL]"),
+    ] = None,
+    webcam: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="An ordinary camera, turned into events.", metavar="N"),
+    ] = None,
+    file: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A recording: .aedat4, .npz or .bs2.", metavar="PATH"),
+    ] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="A synthetic camera.")] = False,
+    speed: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Of a recording: 1.0 is real time, 0.25 slow, max.", metavar="FACTOR"),
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Play the recording again.")] = False,
+    sensor: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="Size of the recording's sensor.", metavar="WxH"),
+    ] = None,
+    backend: BackendName = "onnx_cpu",
+    threads: Annotated[int, typer.Option(help="Threads of the network.", min=1)] = 1,
+    duration: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(help="Stop after this long.", metavar="SECONDS"),
+    ] = None,
+    record: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Keep the events: .aedat4 or .npz.", metavar="OUT"),
+    ] = None,
+    as_json: Json = False,
+    view: Annotated[bool, typer.Option("--view", help="Open a window.")] = False,
+    model: ModelName = None,
+) -> int:
+    """Run an app live, until its source ends or Ctrl-C."""
+    from edgesnn.cli_run import RunOptions, SourceOptions, run_app
+
+    return run_app(
+        name,
+        SourceOptions(camera, webcam, file, demo, speed, loop, sensor),
+        RunOptions(backend, threads, duration, record, as_json, view, model),
+    )
