@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgesnn.bundle import EncoderSpec
 from edgesnn.errors import InputError
-from edgesnn.events import Events
+from edgesnn.events import EVENT, Events
 
 _BLOCK = 1 << 15  # events counted at a time: scratch memory that stays in the cache
 _LARGEST_PACKED = 128
@@ -78,6 +78,7 @@ class Grid:
 
     def count(self, events: Events) -> _Index:
         """Return counts of shape (2, H, W): [0] of OFF events, [1] of ON events."""
+        events = np.ascontiguousarray(events, EVENT)
         total = np.zeros(self._cells, np.int64)
         for first in range(0, len(events), _BLOCK):
             total += self._count_block(events[first : first + _BLOCK])

@@ -21,6 +21,7 @@ from edgesnn.events import Events, Packet
 from edgesnn.program import Program
 from edgesnn.readout import Readout
 from edgesnn.slicer import Step, slicer_for
+from edgesnn.sources.recording import read_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,6 @@ def _play(
 
 
 def _open(recording: _Recording, bundle: Bundle) -> tuple[list[Step], Encoder]:
-    from edgesnn.sources.recording import read_events  # opens files only where files are needed
-
     events, size = read_events(recording.path)
     try:
         encoder = Encoder(bundle.encoder, bundle.program.input_shape, size)

@@ -9,6 +9,7 @@ Clocks: `t` is event time, int64 microseconds on the sensor's clock. `arrival_ns
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,6 +45,17 @@ def events_from_arrays(
     events["y"] = y
     events["p"] = np.asarray(p) > 0
     return events
+
+
+def joined_events(parts: Sequence[Events]) -> Events:
+    """Return the events of all parts in order; one part is returned as it is, not copied.
+
+    Use it instead of `np.concatenate`, which packs the records to 13 bytes and copies them field
+    by field, about 30 times slower.
+    """
+    if len(parts) < 2:
+        return parts[0] if parts else empty_events()
+    return np.concatenate([part.view(np.uint64) for part in parts]).view(EVENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import NoReturn, Protocol
 
@@ -75,20 +75,20 @@ def run(
     Raises InputError when the sensor does not fit the model or an event lies outside the sensor,
     RunError when the source or a sink fails.
     """
-    flow = _Flow(source, bundle, model, sinks, duration_s, probe)
-    reader = _Reader(source, flow.ring, sinks, probe)
-    info = RunInfo(
-        source.name,
-        source.size,
-        bundle.program.name,
-        backend_name,
-        bundle.program.step_us,
-        bundle.readout.labels,
-    )
-    failures: list[Exception] = []
-    opened: list[Sink] = []
-    with _short_switches():
-        with _collected(failures, stop):
+    with closing(source):
+        flow = _Flow(source, bundle, model, sinks, duration_s, probe)
+        reader = _Reader(source, flow.ring, sinks, probe)
+        info = RunInfo(
+            source.name,
+            source.size,
+            bundle.program.name,
+            backend_name,
+            bundle.program.step_us,
+            bundle.readout.labels,
+        )
+        failures: list[Exception] = []
+        opened: list[Sink] = []
+        with _short_switches(), _collected(failures, stop):
             for sink in sinks:
                 sink.open(info, flow.monitor)
                 opened.append(sink)
@@ -96,16 +96,15 @@ def run(
             flow.run(stop)
         with _collected(failures, stop):
             reader.finish()
-        with _collected(failures, stop):
-            source.close()
-    failures.extend(reader.failures)
-    summary = None if failures else flow.summary(info)
-    for sink in reversed(opened):
-        with _collected(failures, stop):
-            sink.close(summary)
+        failures.extend(reader.failures)
+        summary = flow.summary(info)
+        told = None if failures else summary
+        for sink in reversed(opened):
+            with _collected(failures, stop):
+                sink.close(told)
     if failures:
         _raise(failures[0], source.name)
-    return flow.summary(info)
+    return summary
 
 
 class _Reader:

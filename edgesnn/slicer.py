@@ -29,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.events import EVENT, Events, Packet, empty_events
+from edgesnn.events import EVENT, Events, Packet, joined_events
 from edgesnn.program import Program, warmup_steps
 
 RESET_US = 1_000_000
@@ -94,7 +94,7 @@ class Slicer:
 
     def _feed(self, packet: Packet) -> Iterator[Step]:
         jumps_before = self.jumps_back
-        for events in _pieces(np.ascontiguousarray(packet.events)):
+        for events in _pieces(np.ascontiguousarray(packet.events, EVENT)):
             yield from self._piece(events, packet.arrival_ns)
         jumped = self.jumps_back > jumps_before
         yield from self._watermark(packet, jumped)
@@ -199,7 +199,7 @@ class Slicer:
     def _close(self, arrival_ns: int) -> Step:
         """Emit the open step and open the next."""
         start = self._open_start()
-        events = _joined(self._parts)
+        events = joined_events(self._parts)
         arrival = arrival_ns if self._arrival is None else self._arrival
         step = Step(self._index, start, start + self.step_us, events, arrival)
         self._index += 1
@@ -230,10 +230,3 @@ def _pieces(events: Events) -> Iterator[Events]:
 
 def _ordered(times: _Times) -> bool:
     return bool((times[1:] >= times[:-1]).all())
-
-
-def _joined(parts: list[Events]) -> Events:
-    if len(parts) < 2:
-        return parts[0] if parts else empty_events()
-    # As plain words: NumPy joins records field by field, about 30 times slower.
-    return np.concatenate([part.view(np.uint64) for part in parts]).view(EVENT)

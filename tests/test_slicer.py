@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesnn.events import Events, Packet, empty_events, events_from_arrays
+from edgesnn.events import EVENT, Events, Packet, empty_events, events_from_arrays
 from edgesnn.slicer import Slicer, Step
 
 
@@ -141,6 +141,15 @@ def test_ordered_packets_are_not_copied():
     one = packet([0, 3, 12])
     (step,) = Slicer(10).feed(one)
     assert np.shares_memory(step.events, one.events)
+
+
+def test_packed_records_and_strided_views_are_taken_too():
+    events = numbered([0, 3, 5, 12])
+    packed = np.concatenate([events[:2], events[2:]])
+    assert packed.dtype.itemsize == 13
+    for odd in (packed, np.repeat(events, 2)[::2]):
+        (step,) = Slicer(10).feed(Packet(odd, 12, 0))
+        assert (step.events["x"].tolist(), step.events.dtype) == ([0, 1, 2], EVENT)
 
 
 def test_indices_count_emitted_steps():
