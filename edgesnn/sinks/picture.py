@@ -1,0 +1,82 @@
+"""Events as half-block characters: two pixels a character, ON and OFF in two colours.
+
+An empty pixel is not painted, so that the picture sits well on a dark and on a light terminal.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.segment import Segment
+from rich.style import Style
+
+ON, OFF = "#ffb454", "#59a8ff"
+_SHADES = 4
+_FAINTEST = 0.35
+_DENSITIES = (0.12, 0.45, 1.2, 3.0)
+"""Events per sensor pixel in the display window from which a shade is used."""
+
+
+def picture_size(frame: tuple[int, int], width: int, height: int) -> tuple[int, int]:
+    """Return (columns, rows) of characters for a frame (width, height) in a space of that many.
+
+    Keeps the shape; no pixel is drawn larger than one half character.
+    """
+    scale = min(width / frame[0], 2 * height / frame[1], 1.0)
+    return max(1, int(frame[0] * scale)), max(1, int(frame[1] * scale / 2))
+
+
+def picture(frame: NDArray[np.uint8], columns: int, rows: int) -> list[list[Segment]]:
+    """Draw a frame (2, height, width) of OFF and ON counts as rows of segments."""
+    shades = _shaded(_resized(frame, columns, 2 * rows), frame)
+    return [_row(shades[2 * i], shades[2 * i + 1]) for i in range(rows)]
+
+
+def _resized(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.float64]:
+    """Sum the counts of the sensor pixels under each picture pixel; (2, height, width)."""
+    rows = np.arange(height) * frame.shape[1] // height
+    columns = np.arange(width) * frame.shape[2] // width
+    sums = np.add.reduceat(frame.astype(np.float64), rows, axis=1)
+    return np.asarray(np.add.reduceat(sums, columns, axis=2))
+
+
+def _shaded(counts: NDArray[np.float64], frame: NDArray[np.uint8]) -> list[list[int]]:
+    """Return 0 for an empty pixel, 1 to 4 for ON, -1 to -4 for OFF, whichever is more."""
+    area = frame[0].size / counts[0].size
+    density = counts.max(axis=0) / area
+    shade = np.searchsorted(_DENSITIES, density, side="right")
+    shades: list[list[int]] = np.where(counts[1] >= counts[0], shade, -shade).tolist()
+    return shades
+
+
+def _row(upper: list[int], lower: list[int]) -> list[Segment]:
+    """Pair two rows of pixels; neighbours of one look share a segment."""
+    segments: list[Segment] = []
+    start = 0
+    pairs = list(zip(upper, lower, strict=True))
+    for i in range(1, len(pairs) + 1):
+        if i == len(pairs) or pairs[i] != pairs[start]:
+            character, style = _look(*pairs[start])
+            segments.append(Segment(character * (i - start), style))
+            start = i
+    return segments
+
+
+@cache
+def _look(upper: int, lower: int) -> tuple[str, Style | None]:
+    if not upper and not lower:
+        return " ", None
+    if not upper:
+        return "▄", Style(color=_colour(lower))
+    if not lower:
+        return "▀", Style(color=_colour(upper))
+    return "▀", Style(color=_colour(upper), bgcolor=_colour(lower))
+
+
+def _colour(shade: int) -> str:
+    full = ON if shade > 0 else OFF
+    strength = _FAINTEST + (1 - _FAINTEST) * (abs(shade) - 1) / (_SHADES - 1)
+    red, green, blue = (int(int(full[i : i + 2], 16) * strength) for i in (1, 3, 5))
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,0 +1,198 @@
+"""The terminal view as a pure function: a snapshot and a size in, lines of characters out.
+
+    header     source, model, backend, step
+    picture  | decision and confidence, classes as bars, event rate, latency, losses
+    footer     how to end
+
+Small terminals lose the picture first, then the classes, then everything but the decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+
+from edgesnn.decision import NOTHING, Decision, RunInfo, Snapshot
+from edgesnn.sinks.picture import picture, picture_size
+
+PANE = 36
+"""Columns that the text beside the picture needs."""
+_LEAST_PICTURE = 16  # columns; a smaller one shows nothing
+_ACCENT, _WARN = "#7fd962", "#f07178"
+_TRACK = Style(bgcolor="#22262e")
+_SPARKS = "▁▂▃▄▅▆▇█"
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+class Screen:
+    """One picture of a run, a rich renderable that fills the terminal whatever its size."""
+
+    def __init__(
+        self, info: RunInfo, snapshot: Snapshot | None, recent: Sequence[Decision]
+    ) -> None:
+        self._info = info
+        self._snapshot = snapshot
+        self._recent = recent
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield exactly as many lines as the terminal has."""
+        width, height = options.max_width, options.height or console.height
+        lines = self._lines(console, options, width, height)
+        for i, line in enumerate(lines[:height]):
+            yield from Segment.adjust_line_length(line, width)
+            if i + 1 < min(len(lines), height):
+                yield Segment.line()
+
+    def _lines(
+        self, console: Console, options: ConsoleOptions, width: int, height: int
+    ) -> list[list[Segment]]:
+        def text_lines(texts: Sequence[Text], columns: int) -> list[list[Segment]]:
+            given = options.update(width=max(1, columns), height=None)
+            return [console.render_lines(text, given)[0] for text in texts]
+
+        if self._snapshot is None:
+            waiting = [header(self._info, width), Text(), Text(" waiting for events", "dim")]
+            return text_lines(waiting, width)
+        if height < 4:
+            return text_lines([decision_line(self._snapshot)], width)
+        body = height - 3
+        drawn = self._picture(self._snapshot, width, body)
+        beside = width - (len(drawn) and _width_of(drawn[0]) + 4)
+        texts = pane(self._snapshot, self._recent, beside - 1, body)
+        right = text_lines(texts, beside)
+        lines = text_lines([header(self._info, width), Text()], width)
+        for i in range(max(len(drawn), len(right))):
+            left = drawn[i] if i < len(drawn) else []
+            margin = _width_of(drawn[0]) + 2 if drawn else 0
+            start = Segment.adjust_line_length([Segment("  "), *left], margin) if drawn else []
+            lines.append([*start, Segment("  " if drawn else " "), *(right[i : i + 1] or [[]])[0]])
+        lines += [[]] * (height - 1 - len(lines))
+        return [*lines[: height - 1], *text_lines([footer(self._snapshot)], width)]
+
+    def _picture(self, snapshot: Snapshot, width: int, height: int) -> list[list[Segment]]:
+        _, rows, columns = snapshot.frame.shape
+        size = picture_size((columns, rows), width - PANE - 4, height)
+        if size[0] < _LEAST_PICTURE:
+            return []
+        return picture(snapshot.frame, *size)
+
+
+def header(info: RunInfo, width: int) -> Text:
+    """Say what runs on what."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append(f" edgesnn {info.model} ", f"bold black on {_ACCENT}")
+    text.append(f"  {info.source}", "bold")
+    text.append(f"  {info.size[0]}x{info.size[1]}  {info.backend}", "dim")
+    text.append(f"  {info.step_us / 1e3:g} ms steps", "dim")
+    return text
+
+
+def footer(snapshot: Snapshot) -> Text:
+    """Say how far the run is and how to end it."""
+    text = Text(no_wrap=True, overflow="ellipsis", style="dim")
+    return text.append(f" {snapshot.steps:,} steps  {_count(snapshot.events)} events  Ctrl-C ends")
+
+
+def decision_line(snapshot: Snapshot) -> Text:
+    """The answer, in one line."""
+    decision = snapshot.decision
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if decision.index == NOTHING:
+        return text.append(decision.label, "dim")
+    confidence = float(snapshot.probabilities[decision.index])
+    text.append(decision.label, f"bold {_ACCENT}")
+    return text.append(f"  {100 * confidence:.0f} %")
+
+
+def pane(snapshot: Snapshot, recent: Sequence[Decision], width: int, height: int) -> list[Text]:
+    """The text beside the picture, in as many lines as there are: the important ones first."""
+    numbers = _numbers(snapshot, width)
+    room = height - len(numbers) - 3
+    lines = [decision_line(snapshot), _bar(_confidence(snapshot), width, _ACCENT), Text()]
+    if room >= 2:
+        classes = _classes(snapshot, width, min(room - 1, 5 if height < 24 else 11))
+        lines += [*classes, Text()]
+        room -= len(classes) + 1
+    lines += numbers
+    if room >= 3:
+        lines += [Text(), *_history(recent, min(room - 1, 6))]
+    return lines[:height]
+
+
+def _confidence(snapshot: Snapshot) -> float:
+    index = snapshot.decision.index
+    return 0.0 if index == NOTHING else float(snapshot.probabilities[index])
+
+
+def _classes(snapshot: Snapshot, width: int, count: int) -> list[Text]:
+    order = snapshot.probabilities.argsort(kind="stable")[::-1][:count].tolist()
+    name_width = min(max(len(label) for label in snapshot.labels), max(8, width - 14))
+    lines = []
+    for index in order:
+        share = float(snapshot.probabilities[index])
+        held = index == snapshot.decision.index
+        line = Text(no_wrap=True)
+        name = snapshot.labels[index][:name_width]
+        line.append(name.ljust(name_width) + " ", "bold" if held else "")
+        line.append_text(_bar(share, width - name_width - 6, _ACCENT if held else "#6c7a89"))
+        lines.append(line.append(f" {100 * share:3.0f}%", "" if held else "dim"))
+    return lines
+
+
+def _numbers(snapshot: Snapshot, width: int) -> list[Text]:
+    latency = snapshot.latency_us
+    rate = Text("events  ", "dim", no_wrap=True)
+    value = f"{_count(snapshot.event_rate_hz)}/s"
+    rate.append(f"{value:>8} ", "bold not dim")
+    rate.append(_sparkline(snapshot.rates_hz, width - len(rate)), "#ffb454 not dim")
+    speed = Text("latency ", "dim", no_wrap=True)
+    speed.append(_milliseconds(latency.p50), "bold not dim").append(" p50  ")
+    speed.append(_milliseconds(latency.p99), "bold not dim").append(" p99")
+    lost = Text("lost    ", "dim", no_wrap=True)
+    for number, name in (
+        (snapshot.steps_late, "steps late  "),
+        (snapshot.dropped, "events dropped"),
+    ):
+        lost.append(f"{number:,}", f"bold {_WARN} not dim" if number else "bold not dim")
+        lost.append(f" {name}")
+    return [rate, speed, lost]
+
+
+def _history(recent: Sequence[Decision], count: int) -> list[Text]:
+    lines = []
+    for decision in reversed(recent[-count:]):
+        line = Text(no_wrap=True, overflow="ellipsis", style="dim")
+        lines.append(line.append(f"{decision.t_us / 1e6:8.2f} s  {decision.label}"))
+    return lines
+
+
+def _bar(share: float, width: int, colour: str) -> Text:
+    eighths = round(8 * max(0, width) * min(max(share, 0.0), 1.0))
+    full, rest = divmod(eighths, 8)
+    drawn = "█" * full + (_EIGHTHS[rest] if rest else "")
+    return Text(drawn.ljust(max(0, width)), Style(color=colour) + _TRACK, no_wrap=True)
+
+
+def _sparkline(rates: Sequence[float], width: int) -> str:
+    shown = list(rates[-width:]) if width > 0 else []
+    top = max(shown, default=0.0) or 1.0
+    return "".join(_SPARKS[min(7, int(8 * rate / top))] for rate in shown)
+
+
+def _milliseconds(latency_us: float) -> str:
+    return f"{latency_us / 1e3:.2f} ms"
+
+
+def _count(number: float) -> str:
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= unit:
+            return f"{number / unit:.3g} {name}"
+    return f"{number:.0f}"
+
+
+def _width_of(line: Sequence[Segment]) -> int:
+    return sum(segment.cell_length for segment in line)

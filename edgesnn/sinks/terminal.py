@@ -1,0 +1,149 @@
+"""Decisions for people: a live view on a terminal that can show one, else plain lines.
+
+The view pulls the newest snapshot about 20 times a second on its own thread and so never holds up
+a step. It uses the terminal's second screen; what was there before is back when the run ends, and
+a short summary follows it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TextIO
+
+from edgesnn.decision import Decision, Monitor, RunInfo, Sink, Summary
+from edgesnn.errors import RunError
+from edgesnn.events import Packet
+
+REFRESH_HZ = 20
+_REMEMBERED = 12
+
+
+def terminal_sink(out: TextIO, stop: threading.Event) -> Sink:
+    """Return the view when `out` is a terminal with colours and a cursor, else plain lines.
+
+    NO_COLOR (any value but the empty one) and TERM=dumb ask for plain lines.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") in ("dumb", "unknown")
+    return PlainLines(out, stop) if plain or not out.isatty() else TerminalView(out, stop)
+
+
+def summary_lines(summary: Summary) -> list[str]:
+    """Say in four lines how a run went."""
+    latency = summary.latency_us
+    milliseconds = [latency.p50 / 1e3, latency.p99 / 1e3, latency.max / 1e3]
+    p50, p99, longest = (f"{value:.2f} ms" for value in milliseconds)
+    return [
+        f"{summary.decision}  ({summary.source}, {summary.model} on {summary.backend})",
+        f"  latency  p50 {p50}, p99 {p99}, max {longest}",
+        f"  steps    {summary.steps:,}, at {summary.realtime_factor:.3g} x real time",
+        f"  events   {summary.events:,}, {summary.dropped:,} dropped, {summary.late:,} late",
+    ]
+
+
+def decision_line(decision: Decision) -> str:
+    """Say a decision in one line."""
+    return (
+        f"{decision.t_us / 1e6:9.3f} s  {decision.label}  {100 * decision.confidence:.0f} %  "
+        f"({decision.latency_us / 1e3:.2f} ms)"
+    )
+
+
+class PlainLines:
+    """One line per decision, then the summary; for pipes, logs and plain terminals.
+
+    stop: set when nobody reads any more; the rest is then dropped in silence.
+    """
+
+    def __init__(self, out: TextIO, stop: threading.Event) -> None:
+        self._out = out
+        self._stop = stop
+        self._unread = False
+
+    def open(self, info: RunInfo, monitor: Monitor) -> None:
+        """Say what runs."""
+        width, height = info.size
+        self._write(
+            f"edgesnn {info.model}: {info.source} ({width}x{height}), {info.backend}, "
+            f"{info.step_us / 1e3:g} ms steps"
+        )
+
+    def packet(self, packet: Packet) -> None:
+        """Packets are not told."""
+
+    def decision(self, decision: Decision) -> None:
+        """Write one line."""
+        self._write(decision_line(decision))
+
+    def close(self, summary: Summary | None) -> None:
+        """Write the summary, unless the run failed."""
+        for line in summary_lines(summary) if summary is not None else ():
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        if self._unread:
+            return
+        try:
+            print(line, file=self._out, flush=True)
+        except BrokenPipeError:
+            self._unread = True
+            self._stop.set()
+        except (OSError, ValueError) as error:
+            raise RunError(f"the output cannot be written: {error}") from error
+
+
+class TerminalView:
+    """The live view."""
+
+    def __init__(self, out: TextIO, stop: threading.Event) -> None:
+        self._out = out
+        self._stop = stop
+        self._recent: tuple[Decision, ...] = ()
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def open(self, info: RunInfo, monitor: Monitor) -> None:
+        """Take the terminal over and begin to draw."""
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(file=self._out, highlight=False)
+        self._live = Live(
+            console=console,
+            screen=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+        self._thread = threading.Thread(
+            target=self._draw, args=(info, monitor), name="edgesnn-terminal", daemon=True
+        )
+        self._thread.start()
+
+    def packet(self, packet: Packet) -> None:
+        """Packets are drawn from snapshots."""
+
+    def decision(self, decision: Decision) -> None:
+        """Remember it for the list of recent ones."""
+        self._recent = (*self._recent, decision)[-_REMEMBERED:]
+
+    def close(self, summary: Summary | None) -> None:
+        """Give the terminal back and print the summary below what was there before."""
+        if self._thread is None:
+            return
+        self._closing.set()
+        self._thread.join()
+        self._thread = None
+        self._live.stop()
+        PlainLines(self._out, self._stop).close(summary)
+
+    def _draw(self, info: RunInfo, monitor: Monitor) -> None:
+        from edgesnn.sinks.screen import Screen
+
+        try:
+            while not self._closing.wait(1 / REFRESH_HZ):
+                screen = Screen(info, monitor.latest(), self._recent)
+                self._live.update(screen, refresh=True)
+        except OSError:
+            self._stop.set()  # the terminal is gone; the run has nobody to talk to
