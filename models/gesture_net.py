@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -48,6 +49,9 @@ class GestureNet(nn.Module):
         for i in range(1, s.blocks + 1):
             self.layers[f"far{i}"] = SpikingConv(far, order=s.order)
         self.scores = QuantWeight(s.classes, s.far * 16, per_channel=False)
+        with torch.no_grad():
+            # Evidence adds up over some thirty steps: small scores begin with soft decisions.
+            self.scores.weight.mul_(0.1)
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:

@@ -184,7 +184,7 @@ def train(
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
         hits.append(float((last.argmax(dim=1) == label).float().mean()))
         if update % recipe.check == 0 or update == recipe.updates:
             line: dict[str, Any] = {
@@ -192,7 +192,7 @@ def train(
                 "loss": round(float(np.mean(losses)), 4),
                 "train": round(float(np.mean(hits)), 4),
                 **{name: round(accuracy(net, clips, 58), 4) for name, clips in checks.items()},
-                "rates": {n: round(float(m.rate), 3) for n, m in net.layers.items()},
+                "rates": {n: round(float(m.rate.detach()), 3) for n, m in net.layers.items()},
                 "minutes": round((time.monotonic() - began) / 60, 1),
             }
             losses, hits = [], []
