@@ -25,7 +25,9 @@ from edgesnn.sources.recording import read_events
 
 
 @dataclass(frozen=True, slots=True)
-class _Recording:
+class Labelled:
+    """A recording and its class, as labels.csv gives them."""
+
     path: Path
     label: int
 
@@ -61,7 +63,7 @@ def evaluate(
 
     Raises InputError for a missing or unusable labels.csv or recording; names file and line.
     """
-    recordings = _read_labels(Path(directory), len(bundle.readout.labels))
+    recordings = read_labels(Path(directory), len(bundle.readout.labels))
     classes = len(bundle.readout.labels)
     confusion = [[0] * classes for _ in range(classes)]
     per_file: list[dict[str, Any]] = []
@@ -93,7 +95,7 @@ def evaluate(
 
 
 def _play(
-    recording: _Recording, bundle: Bundle, stream: Stream, readout: Readout, clock_us: int
+    recording: Labelled, bundle: Bundle, stream: Stream, readout: Readout, clock_us: int
 ) -> tuple[_Verdict, int]:
     """Run one recording on from clock_us; return the verdict and the clock at its end."""
     steps, encoder = _open(recording, bundle)
@@ -108,7 +110,7 @@ def _play(
     return verdict, clock_us + (steps[-1].end_us - steps[0].start_us if steps else 0)
 
 
-def _open(recording: _Recording, bundle: Bundle) -> tuple[list[Step], Encoder]:
+def _open(recording: Labelled, bundle: Bundle) -> tuple[list[Step], Encoder]:
     events, size = read_events(recording.path)
     try:
         encoder = Encoder(bundle.encoder, bundle.program.input_shape, size)
@@ -126,7 +128,8 @@ def slice_recording(events: Events, program: Program) -> list[Step]:
     return slicer.feed(Packet(events, int(events["t"][-1]), 0)) + slicer.flush()
 
 
-def _read_labels(directory: Path, classes: int) -> list[_Recording]:
+def read_labels(directory: Path, classes: int) -> list[Labelled]:
+    """Return the recordings a folder's labels.csv names; raises InputError (file and line)."""
     table = directory / "labels.csv"
     if not table.is_file():
         raise InputError(
@@ -149,7 +152,7 @@ def _read_labels(directory: Path, classes: int) -> list[_Recording]:
     return found
 
 
-def _recording(directory: Path, row: dict[str, str], line: int, classes: int) -> _Recording:
+def _recording(directory: Path, row: dict[str, str], line: int, classes: int) -> Labelled:
     where = f"{directory / 'labels.csv'}, line {line}"
     text = (row["label"] or "").strip()
     if not text.isdecimal() or int(text) >= classes:
@@ -160,4 +163,4 @@ def _recording(directory: Path, row: dict[str, str], line: int, classes: int) ->
     path = directory / (row["file"] or "").strip()
     if not path.is_file():
         raise InputError(f"{where}: {path} does not exist")
-    return _Recording(path, int(text))
+    return Labelled(path, int(text))

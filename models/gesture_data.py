@@ -175,7 +175,7 @@ def real_clips(directory: Path) -> list[Clip]:
     from edgesnn.sources.recording import read_events
 
     clips = []
-    for entry in read_labels(directory):
+    for entry in read_labels(directory, len(LABELS)):
         events, _ = read_events(entry.path)
         clips.append(clip_from_events(events, entry.label))
     return clips
