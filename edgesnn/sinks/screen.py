@@ -136,8 +136,9 @@ def _classes(snapshot: Snapshot, width: int, count: int) -> list[Text]:
         share = float(snapshot.probabilities[index])
         held = index == snapshot.decision.index
         line = Text(no_wrap=True)
-        name = snapshot.labels[index][:name_width]
-        line.append(name.ljust(name_width) + " ", "bold" if held else "")
+        name = Text(snapshot.labels[index], "bold" if held else "")
+        name.truncate(name_width, overflow="ellipsis", pad=True)
+        line.append_text(name).append(" ")
         line.append_text(_bar(share, width - name_width - 6, _ACCENT if held else "#6c7a89"))
         lines.append(line.append(f" {100 * share:3.0f}%", "" if held else "dim"))
     return lines
@@ -152,21 +153,21 @@ def _numbers(snapshot: Snapshot, width: int) -> list[Text]:
     speed = Text("latency ", "dim", no_wrap=True)
     speed.append(_milliseconds(latency.p50), "bold not dim").append(" p50  ")
     speed.append(_milliseconds(latency.p99), "bold not dim").append(" p99")
-    lost = Text("lost    ", "dim", no_wrap=True)
-    for number, name in (
-        (snapshot.steps_late, "steps late  "),
-        (snapshot.dropped, "events dropped"),
-    ):
-        lost.append(f"{number:,}", f"bold {_WARN} not dim" if number else "bold not dim")
-        lost.append(f" {name}")
+    lost = Text("late    ", "dim", no_wrap=True)
+    lost.append_text(_fault(snapshot.steps_late)).append(" steps   dropped ")
+    lost.append_text(_fault(snapshot.dropped)).append(" events")
     return [rate, speed, lost]
+
+
+def _fault(number: int) -> Text:
+    return Text(_count(number), f"bold {_WARN} not dim" if number else "bold not dim")
 
 
 def _history(recent: Sequence[Decision], count: int) -> list[Text]:
     lines = []
     for decision in reversed(recent[-count:]):
         line = Text(no_wrap=True, overflow="ellipsis", style="dim")
-        lines.append(line.append(f"{decision.t_us / 1e6:8.2f} s  {decision.label}"))
+        lines.append(line.append(f"{decision.t_us / 1e6:7.2f} s {decision.label}"))
     return lines
 
 
