@@ -20,7 +20,7 @@ from edgesnn.bundle import EncoderSpec
 from edgesnn.errors import InputError
 from edgesnn.events import EVENT, Events
 
-_BLOCK = 1 << 15  # events counted at a time: scratch memory that stays in the cache
+_BLOCK = 1 << 16  # events counted at a time: scratch memory that stays in the cache
 _LARGEST_PACKED = 128
 _Index = NDArray[np.int64]
 
@@ -57,7 +57,7 @@ class Encoder:
         """Return x, uint8 of shape (2, H, W), a new array."""
         counts = self._grid.count(events)
         self.used = int(counts.sum())
-        return self._levels[np.minimum(counts, 255)]
+        return self._levels.take(counts, mode="clip")  # counts over 255 take the last level
 
 
 class Grid:

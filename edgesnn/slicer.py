@@ -94,18 +94,17 @@ class Slicer:
 
     def _feed(self, packet: Packet) -> Iterator[Step]:
         jumps_before = self.jumps_back
-        for events in _pieces(np.ascontiguousarray(packet.events, EVENT)):
-            yield from self._piece(events, packet.arrival_ns)
+        for events, ordered in _pieces(np.ascontiguousarray(packet.events, EVENT)):
+            yield from self._piece(events, ordered, packet.arrival_ns)
         jumped = self.jumps_back > jumps_before
         yield from self._watermark(packet, jumped)
 
-    def _piece(self, events: Events, arrival_ns: int) -> Iterator[Step]:
+    def _piece(self, events: Events, ordered: bool, arrival_ns: int) -> Iterator[Step]:
         """Cut events, which may hold jumps back."""
         while len(events):
-            times = np.ascontiguousarray(events["t"]) + self._offset
+            times = events["t"] + self._offset
             if self._start is None:
                 self._start = self._clock = int(times[0])
-            ordered = _ordered(times)
             jump = self._first_jump(times, ordered)
             if jump > 0:
                 yield from self._cut(events[:jump], times[:jump], ordered, arrival_ns)
@@ -219,13 +218,14 @@ def slicer_for(program: Program) -> Slicer:
     return Slicer(program.step_us, max_gap_us=max(MAX_GAP_US, memory_us))
 
 
-def _pieces(events: Events) -> Iterator[Events]:
+def _pieces(events: Events) -> Iterator[tuple[Events, bool]]:
     """Yield ordered events whole, others in blocks: a damaged file may jump at every event."""
     if _ordered(events["t"]):
-        yield events
+        yield events, True
     else:
         for first in range(0, len(events), _BLOCK):
-            yield events[first : first + _BLOCK]
+            block = events[first : first + _BLOCK]
+            yield block, _ordered(block["t"])
 
 
 def _ordered(times: _Times) -> bool:
