@@ -1,0 +1,190 @@
+"""From a checkpoint to a bundle that can be shipped: convert, measure, write, verify.
+
+    python -m edgesnn.quantize.ship runs/mixed/last.pt --clips runs/clips --real DIR --out models
+
+Everything the card states about accuracy is measured here, on the integer program run step by
+step through the ONNX backend, beside the float network on the same clips.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesnn.backend import Model, backend
+from edgesnn.bundle import Bundle, EncoderSpec, ReadoutSpec, load_bundle
+from edgesnn.models.gesture_data import (
+    GRID,
+    LABELS,
+    LEVELS,
+    SENSOR,
+    STEP_US,
+    Clip,
+    frames,
+    real_clips,
+)
+from edgesnn.models.train_gesture import (
+    DECAY_SHIFT,
+    held_out,
+    network_from,
+    predictions,
+    with_variants,
+)
+from edgesnn.program import Layer, Program
+
+from .convert import gesture_program, sum_bounds
+from .save import save_bundle
+
+CLIP_STEPS = 58
+"""A real clip lasts 1.45 s: 58 steps of 25 ms."""
+
+
+def macs_per_step(program: Program) -> int:
+    """Return the multiply-accumulates of one step of the dense network."""
+    total = 0
+    for node in program.nodes:
+        if isinstance(node, Layer):
+            weight = program.tensors[node.weight]
+            positions = int(np.prod(program.values[node.name].shape[1:]))
+            total += weight.size * positions
+    return total
+
+
+def integer_evidence(model: Model, clips: Sequence[Clip], *, carry: bool) -> NDArray[np.int64]:
+    """Stream each clip through the integer program; return the evidence at every step.
+
+    carry: keep state and evidence from clip to clip, else start each clip from nothing.
+    Shape (clips, steps, classes).
+    """
+    stream = model.stream()
+    evidence = np.zeros(len(LABELS), np.int64)
+    found = np.zeros((len(clips), CLIP_STEPS, len(LABELS)), np.int64)
+    for i, clip in enumerate(clips):
+        if not carry:
+            stream.reset()
+            evidence[:] = 0
+        for t, x in enumerate(frames(clip, CLIP_STEPS)):
+            evidence += stream.step(x) - (evidence >> DECAY_SHIFT)
+            found[i, t] = evidence
+    return found
+
+
+def calibrated_scale(evidence: NDArray[np.int64], labels: NDArray[np.int64], unit: float) -> float:
+    """Return score units per nat that minimise the cross entropy over the clips' second halves."""
+    late = evidence[:, CLIP_STEPS // 2 :].astype(float) * unit
+    target = labels[:, None, None]
+
+    def cross_entropy(temperature: float) -> float:
+        z = late / temperature
+        z = z - z.max(axis=2, keepdims=True)
+        log_p = z - np.log(np.exp(z).sum(axis=2, keepdims=True))
+        return float(-np.take_along_axis(log_p, np.broadcast_to(target, (*z.shape[:2], 1)), 2).mean())
+
+    temperature = min(np.geomspace(0.25, 16, 49), key=cross_entropy)
+    return float(round(temperature / unit, 1))
+
+
+def measured(
+    model: Model, net: Any, sets: dict[str, list[Clip]]
+) -> list[dict[str, str | int | float]]:
+    """Return one entry per data set: accuracies of the integer program and of the float network."""
+    rows: list[dict[str, str | int | float]] = []
+    for name, clips in sets.items():
+        labels = np.array([c.label for c in clips])
+        reset = integer_evidence(model, clips, carry=False)[:, -1].argmax(axis=1)
+        carried = integer_evidence(model, clips, carry=True)[:, -1].argmax(axis=1)
+        rows.append(
+            {
+                "data": name,
+                "n": len(clips),
+                "accuracy": round(float((reset == labels).mean()), 4),
+                "accuracy_state_carried": round(float((carried == labels).mean()), 4),
+                "accuracy_float": round(
+                    float((predictions(net, clips, CLIP_STEPS) == labels).mean()), 4
+                ),
+            }
+        )
+    return rows
+
+
+def ship(
+    checkpoint: Path,
+    out: Path,
+    *,
+    sets: dict[str, list[Clip]],
+    calibrate_on: str,
+    card: dict[str, Any],
+    name: str = "gesture",
+) -> Bundle:
+    """Convert a checkpoint, measure it on the named sets and write the bundle to `out`.
+
+    calibrate_on: the set whose clips fix the readout's confidence scale. card: what people
+    should know that is not measured here (licence, training data, limits).
+    """
+    net = network_from(checkpoint)
+    program = gesture_program(net, step_us=STEP_US, grid=GRID, input_high=max(LEVELS))
+    encoder = EncoderSpec(sensor=(SENSOR, SENSOR), levels=LEVELS)
+    readout = ReadoutSpec(
+        labels=LABELS,
+        scale=1.0,
+        decay_shift=DECAY_SHIFT,
+        enter=0.7,
+        leave=0.4,
+        quiet_events=150,
+        quiet_us=200_000,
+    )
+    bundle = save_bundle(out, name, program, encoder, readout, card)
+    model = backend("onnx_cpu").load(bundle)
+    clips = sets[calibrate_on]
+    labels = np.array([c.label for c in clips])
+    scale = calibrated_scale(
+        integer_evidence(model, clips, carry=False), labels, float(net.unit())
+    )
+    bounds = sum_bounds(program)
+    full = {
+        **card,
+        "params": sum(t.size for t in program.tensors.values()),
+        "distinct_weights": sum(t.size for n, t in program.tensors.items() if n.startswith("w_")),
+        "macs_per_step": macs_per_step(program),
+        "step_us": STEP_US,
+        "largest_possible_sum": max(bounds.values()),
+        "sums_fit_int16": sorted(n for n, b in bounds.items() if b < 2**15),
+        "accuracy": measured(model, net, sets),
+    }
+    save_bundle(out, name, program, encoder, replace(readout, scale=scale), full)
+    return load_bundle(str(out / f"{name}.json"))
+
+
+def main() -> None:
+    """Run from the command line; see the module's head."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--clips", type=Path, required=True, help="simulated shards")
+    parser.add_argument("--real", type=Path, help="labelled folder of recordings")
+    parser.add_argument("--real-was-trained-on", action="store_true")
+    parser.add_argument("--card", type=Path, help="JSON with what is not measured here")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    simulated = "simulated gestures, held out"
+    sets = {simulated: held_out(arguments.clips)}
+    if arguments.real is not None:
+        kind = "trained on" if arguments.real_was_trained_on else "never trained on"
+        real = real_clips(arguments.real)
+        sets[f"real DVS128 Gesture clips ({kind})"] = real
+        sets[f"those clips, mirrored and reversed ({kind})"] = with_variants(real)
+    card = json.loads(arguments.card.read_text()) if arguments.card else {}
+    bundle = ship(
+        arguments.checkpoint, arguments.out, sets=sets, calibrate_on=simulated, card=card
+    )
+    print(json.dumps(bundle.card, indent=2))
+
+
+if __name__ == "__main__":
+    main()
