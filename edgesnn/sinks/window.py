@@ -49,6 +49,8 @@ def open_window(stop: threading.Event) -> EventWindow:
             f"{os.environ.get('DISPLAY') or 'not set'}); run it on a desktop or with ssh -X, or "
             "leave --view out to see the events in the terminal"
         )
+    # Its wheel brings no fonts and says so on stderr for every window; none of ours has Qt text.
+    os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
     return EventWindow(stop)
 
 
@@ -58,9 +60,11 @@ def _display_answers() -> bool:
     False also for an OpenCV that was built without windows.
     """
     attempt = "import cv2; cv2.namedWindow('edgesnn'); cv2.destroyAllWindows()"
-    tried = subprocess.run(
-        [sys.executable, "-c", attempt], capture_output=True, timeout=_PATIENCE_S, check=False
-    )
+    command = [sys.executable, "-c", attempt]
+    try:
+        tried = subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, check=False)
+    except subprocess.TimeoutExpired:
+        return False
     return tried.returncode == 0
 
 
@@ -101,7 +105,7 @@ class EventWindow:
 
         title = f"edgesnn {info.model}: {info.source}"
         try:
-            cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE)
+            cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             while not self._closing.is_set():
                 cv2.imshow(title, window_image(monitor.latest()))
                 key = cv2.waitKey(_REFRESH_MS) & 0xFF
