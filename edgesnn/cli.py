@@ -47,6 +47,10 @@ ModelName = Annotated[
     Optional[str],  # noqa: UP045  typer reads the annotation at run time
     typer.Option("--model", help="Bundle by name or path.", metavar="NAME_OR_PATH"),
 ]
+RecordingPath = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option("--file", help="A recording: .aedat4, .npz or .bs2.", metavar="PATH"),
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, nothing else.")]
 
 
@@ -115,10 +119,7 @@ def run(
         Optional[int],  # noqa: UP045
         typer.Option(help="An ordinary camera, turned into events.", metavar="N"),
     ] = None,
-    file: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="A recording: .aedat4, .npz or .bs2.", metavar="PATH"),
-    ] = None,
+    file: RecordingPath = None,
     demo: Annotated[bool, typer.Option("--demo", help="A synthetic camera.")] = False,
     speed: Annotated[
         Optional[str],  # noqa: UP045
@@ -150,4 +151,101 @@ def run(
         name,
         SourceOptions(camera, webcam, file, demo, speed, loop, sensor),
         RunOptions(backend, threads, duration, record, as_json, view, model),
+    )
+
+
+@app.command()
+def devices() -> None:
+    """List the cameras that edgesnn can see."""
+    from edgesnn.devices import list_devices
+
+    found = list_devices()
+    for device in found:
+        print(device)
+    if not found:
+        print("no camera found; edgesnn run gesture --demo needs none")
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the trained networks: task, size, accuracy and on what data, licence."""
+    from edgesnn.cli_report import show_models
+
+    show_models(as_json=as_json)
+
+
+@app.command(name="eval")
+def evaluate(
+    name: AppName,
+    data: Annotated[Path, typer.Option(help="Folder with labels.csv and recordings.")],
+    backend: BackendName = "onnx_cpu",
+    model: ModelName = None,
+    carry_state: Annotated[
+        bool, typer.Option("--carry-state", help="Do not reset the state between recordings.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how often an app is right on labelled recordings."""
+    from edgesnn.cli_report import show_evaluation
+
+    show_evaluation(
+        name,
+        data,
+        backend_name=backend,
+        model_name=model,
+        carry_state=carry_state,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def profile(
+    name: AppName,
+    file: RecordingPath = None,
+    backend: BackendName = "onnx_cpu",
+    model: ModelName = None,
+    as_json: Json = False,
+) -> None:
+    """Measure where the time, the memory and the synaptic operations go."""
+    from edgesnn.cli_report import show_profile
+
+    show_profile(name, file, backend_name=backend, model_name=model, as_json=as_json)
+
+
+@app.command()
+def train(
+    name: AppName,
+    out: Annotated[Path, typer.Option(help="Folder of checkpoints and log.")],
+    data: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="The official DVS128 Gesture folder.", metavar="DIR"),
+    ] = None,
+    clips: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Simulated clips (shard_*.npz).", metavar="DIR"),
+    ] = None,
+    recordings: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Labelled recordings to train on too.", metavar="DIR"),
+    ] = None,
+    validate: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Labelled recordings that only validate.", metavar="DIR"),
+    ] = None,
+    start: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Checkpoint to begin from.", metavar="CKPT"),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from OUT/last.pt.")] = False,
+    updates: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="Optimiser steps.", min=1),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
+) -> None:
+    """Train an app's network (needs the extra: pip install "edgesnn[train]")."""
+    from edgesnn.cli_train import TrainingData, train_app
+
+    train_app(
+        name, out, TrainingData(data, clips, recordings, validate), start, resume, updates, seed
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from edgesnn.errors import InputError
@@ -21,6 +22,8 @@ def train_gesture(
     start: Path | None = None,
     resume: bool = False,
     recipe: Recipe | None = None,
+    updates: int | None = None,
+    seed: int = 0,
 ) -> Path:
     """Train the gesture network and return the path of its last checkpoint, OUT/last.pt.
 
@@ -28,7 +31,9 @@ def train_gesture(
         validates. clips: folder of simulated shards (`edgesnn.models.gesture_clips`); the first
         shard validates. recordings: labelled folder (labels.csv) that may be trained on too.
     validate: labelled folder that is only validated, as it is and with its mirror images and
-        time reversals. start: checkpoint to begin from. Raises InputError.
+        time reversals. start: checkpoint to begin from. recipe: None is the usual one for
+        this data, with that many updates (None: as many as usual) and that seed.
+    Raises InputError.
     """
     trained: list[Clip] = []
     checks: dict[str, list[Clip]] = {}
@@ -46,6 +51,8 @@ def train_gesture(
         checks["real"] = real
         checks["real_variants"] = with_variants(real)
     if recipe is None:
-        recipe = Recipe(share=1.0 if clips is None else 0.3 if trained else 0.0)
+        recipe = Recipe(share=1.0 if clips is None else 0.3 if trained else 0.0, seed=seed)
+        if updates is not None:
+            recipe = replace(recipe, updates=updates)
     train(out, clips, trained, checks, recipe, start, resume)
     return out / "last.pt"
