@@ -14,25 +14,24 @@ from edgesnn import __version__
 from edgesnn.errors import EdgesnnError
 
 INTERRUPTED = 130
+_SOURCE, _NETWORK, _OUTPUT = "Where events come from", "Who computes", "What comes out"
 
-_RUN_EXAMPLES = """
-[bold]Examples[/bold]
-
-edgesnn run gesture                                     the bundled recording, in real time
-
-edgesnn run gesture --camera                            the first DVS camera
-
-edgesnn run gesture --camera DXA00093 --record a.aedat4 a named one, and keep what it saw
-
-edgesnn run gesture --webcam 0 --view                   any camera, with a window
-
-edgesnn run gesture --file a.aedat4 --speed max --json  for another program
-"""
+_EXAMPLES = {
+    "edgesnn run gesture": "the bundled recording, live",
+    "edgesnn run gesture --camera": "the first DVS camera",
+    "edgesnn run gesture --camera DXA00093 --record a.aedat4": "keep what it saw",
+    "edgesnn run gesture --webcam 0 --view": "any camera, and a window",
+    "edgesnn run gesture --file a.aedat4 --loop": "over and over",
+    "edgesnn run gesture --file a.npz --speed max --json": "for other programs",
+}
+_RUN_EPILOG = "Examples:\n\n" + "\n\n".join(
+    f"[cyan]{line}[/]  [dim]{meaning}[/]" for line, meaning in _EXAMPLES.items()
+)
 
 app = typer.Typer(
     name="edgesnn",
     help="Spiking networks at the edge: events in, decisions out.",
-    epilog="Start with: edgesnn run gesture",
+    epilog="Start with: [cyan]edgesnn run gesture[/]   then: [cyan]edgesnn run --help[/]",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
@@ -41,17 +40,29 @@ app = typer.Typer(
 
 AppName = Annotated[str, typer.Argument(metavar="APP", help="What to run: gesture.")]
 BackendName = Annotated[
-    str, typer.Option("--backend", help="Who computes: onnx_cpu or reference.", metavar="NAME")
+    str,
+    typer.Option(
+        "--backend", help="onnx_cpu or reference.", metavar="NAME", rich_help_panel=_NETWORK
+    ),
 ]
 ModelName = Annotated[
     Optional[str],  # noqa: UP045  typer reads the annotation at run time
-    typer.Option("--model", help="Bundle by name or path.", metavar="NAME_OR_PATH"),
+    typer.Option(
+        "--model", help="Bundle by name or path.", metavar="NAME_OR_PATH", rich_help_panel=_NETWORK
+    ),
 ]
 RecordingPath = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option("--file", help="A recording: .aedat4, .npz or .bs2.", metavar="PATH"),
+    typer.Option(
+        "--file",
+        help="A recording: .aedat4, .npz or .bs2.",
+        metavar="PATH",
+        rich_help_panel=_SOURCE,
+    ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, nothing else.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="JSON on stdout, nothing else.", rich_help_panel=_OUTPUT)
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -81,7 +92,8 @@ def run_line(arguments: Sequence[str]) -> int:
         # What typer finds wrong with the line is a usage error; anything else is a bug of ours.
         if not hasattr(error, "format_message"):
             raise
-        return _complain(f"{error.format_message()} Try: edgesnn --help", 2)
+        found = error.format_message()
+        return _complain(f"{found} Try: edgesnn --help", 2) if found else 2  # no words: help shown
     return code if isinstance(code, int) else 0
 
 
@@ -108,40 +120,62 @@ def _options(
         raise typer.Exit()
 
 
-@app.command(epilog=_RUN_EXAMPLES)
+@app.command(epilog=_RUN_EPILOG)
 def run(
     name: AppName,
     camera: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="A live DVS camera: the first, or by serial number.", metavar="[SERIAL]"),
+        typer.Option(
+            help="A live DVS camera: the first, or by serial number.",
+            metavar="[SERIAL]",
+            rich_help_panel=_SOURCE,
+        ),
     ] = None,
     webcam: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(help="An ordinary camera, turned into events.", metavar="N"),
+        typer.Option(
+            help="An ordinary camera, turned into events.", metavar="N", rich_help_panel=_SOURCE
+        ),
     ] = None,
     file: RecordingPath = None,
-    demo: Annotated[bool, typer.Option("--demo", help="A synthetic camera.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="A synthetic camera.", rich_help_panel=_SOURCE)
+    ] = False,
     speed: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Of a recording: 1.0 is real time, 0.25 slow, max.", metavar="FACTOR"),
+        typer.Option(
+            help="Of a recording: 1.0 is real time, 0.25 slow, max.",
+            metavar="FACTOR",
+            rich_help_panel=_SOURCE,
+        ),
     ] = None,
-    loop: Annotated[bool, typer.Option("--loop", help="Play the recording again.")] = False,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="Play the recording again.", rich_help_panel=_SOURCE)
+    ] = False,
     sensor: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(help="Size of the recording's sensor.", metavar="WxH"),
+        typer.Option(
+            help="Size of the recording's sensor.", metavar="WxH", rich_help_panel=_SOURCE
+        ),
     ] = None,
     backend: BackendName = "onnx_cpu",
-    threads: Annotated[int, typer.Option(help="Threads of the network.", min=1)] = 1,
+    threads: Annotated[
+        int, typer.Option(help="Threads of the network.", min=1, rich_help_panel=_NETWORK)
+    ] = 1,
     duration: Annotated[
         Optional[float],  # noqa: UP045
-        typer.Option(help="Stop after this long.", metavar="SECONDS"),
+        typer.Option(help="Stop after this long.", metavar="SECONDS", rich_help_panel=_OUTPUT),
     ] = None,
     record: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="Keep the events: .aedat4 or .npz.", metavar="OUT"),
+        typer.Option(
+            help="Keep the events: .aedat4 or .npz.", metavar="OUT", rich_help_panel=_OUTPUT
+        ),
     ] = None,
     as_json: Json = False,
-    view: Annotated[bool, typer.Option("--view", help="Open a window.")] = False,
+    view: Annotated[
+        bool, typer.Option("--view", help="Open a window.", rich_help_panel=_OUTPUT)
+    ] = False,
     model: ModelName = None,
 ) -> int:
     """Run an app live, until its source ends or Ctrl-C."""
@@ -243,7 +277,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
 ) -> None:
-    """Train an app's network (needs the extra: pip install "edgesnn[train]")."""
+    """Train an app's network (needs the extra: pip install "edgesnn\\[train]")."""
     from edgesnn.cli_train import TrainingData, train_app
 
     train_app(

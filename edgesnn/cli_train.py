@@ -46,8 +46,8 @@ def train_app(
             raise InputError(f"{option} {folder} is not a folder")
     if given.data is None and given.clips is None and given.recordings is None:
         raise InputError(
-            "there is nothing to train on; give --data with the DVS128 Gesture folder, --clips with "
-            "simulated clips, or --recordings with labelled recordings"
+            "there is nothing to train on; give --data with the DVS128 Gesture folder, --clips "
+            "with simulated clips, or --recordings with labelled recordings"
         )
     if start is not None and not start.is_file():
         raise InputError(f"--start {start} is not a file")
