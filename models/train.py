@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgesnn.errors import InputError
@@ -10,6 +10,17 @@ from edgesnn.errors import InputError
 from .dvs_gesture import dvs_gesture
 from .gesture_data import Clip, real_clips
 from .train_gesture import Recipe, held_out, train, with_variants
+
+RECORDINGS_SHARE = 0.3
+"""Share of recordings in a batch when there are simulated clips as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What came out: the last checkpoint, and the clips it was validated on, by name."""
+
+    checkpoint: Path
+    checks: dict[str, list[Clip]]
 
 
 def train_gesture(
@@ -21,38 +32,37 @@ def train_gesture(
     validate: Path | None = None,
     start: Path | None = None,
     resume: bool = False,
-    recipe: Recipe | None = None,
     updates: int | None = None,
     seed: int = 0,
-) -> Path:
-    """Train the gesture network and return the path of its last checkpoint, OUT/last.pt.
+    recipe: Recipe = Recipe(),
+) -> Trained:
+    """Train the gesture network; checkpoints and the log go to `out`.
 
     data: folder of the official DVS128 Gesture set; its train split is trained on, its test split
         validates. clips: folder of simulated shards (`edgesnn.models.gesture_clips`); the first
-        shard validates. recordings: labelled folder (labels.csv) that may be trained on too.
+        shard validates. recordings: labelled folder (labels.csv) that is trained on too.
     validate: labelled folder that is only validated, as it is and with its mirror images and
-        time reversals. start: checkpoint to begin from. recipe: None is the usual one for
-        this data, with that many updates (None: as many as usual) and that seed.
+        time reversals. start: checkpoint to begin from. updates, seed: of the recipe.
     Raises InputError.
     """
     trained: list[Clip] = []
     checks: dict[str, list[Clip]] = {}
     if data is not None:
         trained += dvs_gesture(data, "train")
-        checks["dvs128_gesture_test"] = dvs_gesture(data, "test")
+        checks["DVS128 Gesture, test split"] = dvs_gesture(data, "test")
     if recordings is not None:
         trained += real_clips(recordings)
     if clips is not None:
         if not any(clips.glob("shard_*.npz")):
             raise InputError(f"there are no shard_*.npz in {clips}; make them with gesture_clips")
-        checks["simulated"] = held_out(clips)
+        checks["simulated gestures, held out"] = held_out(clips)
     if validate is not None:
         real = real_clips(validate)
-        checks["real"] = real
-        checks["real_variants"] = with_variants(real)
-    if recipe is None:
-        recipe = Recipe(share=1.0 if clips is None else 0.3 if trained else 0.0, seed=seed)
-        if updates is not None:
-            recipe = replace(recipe, updates=updates)
+        checks[f"recordings of {validate.name}"] = real
+        checks[f"recordings of {validate.name}, mirrored and reversed too"] = with_variants(real)
+    if not trained and clips is None:
+        raise InputError("there is nothing to train on: give --data, --clips or --recordings")
+    share = 1.0 if clips is None else RECORDINGS_SHARE if trained else 0.0
+    recipe = replace(recipe, seed=seed, share=share, updates=updates or recipe.updates)
     train(out, clips, trained, checks, recipe, start, resume)
-    return out / "last.pt"
+    return Trained(out / "last.pt", checks)
