@@ -88,6 +88,8 @@ def test_a_small_sensor_is_refused():
         Encoder(COUNTS, (2, 32, 32), (34, 34))
     with pytest.raises(InputError, match="a 640 x 100 sensor"):
         Encoder(COUNTS, (2, 32, 32), (640, 100))
+    with pytest.raises(InputError, match="a 100 x 640 sensor"):
+        Encoder(COUNTS, (2, 32, 32), (100, 640))
 
 
 def test_wrong_shapes_are_our_own_mistake():
@@ -151,3 +153,5 @@ def test_events_outside_the_sensor_are_named():
         check_inside(at((1, 2, 0), (5, 128, 1), (300, 0, 0)), (128, 128), "wave.bs2")
     with pytest.raises(InputError, match="event 0 at t=0 us lies at x=128, y=0"):
         check_inside(at((128, 0, 0)), (128, 200), "x")
+    with pytest.raises(InputError, match="event 0 at t=0 us lies at x=0, y=128"):
+        check_inside(at((0, 128, 0)), (200, 128), "x")

@@ -168,6 +168,17 @@ def test_the_readout_is_carried_over_too(bundle, model, folder):
     assert evaluate(bundle, model, directory)["per_file"][1]["decided_at_us"] is None
 
 
+def test_time_goes_on_from_one_recording_to_the_next(bundle, model, folder):
+    # Two steps without enough events make it quiet, which forgets the first recording.
+    dim = recording(0, 0, 0, per_step=2)
+    bright = recording(2, 2, 2, 2, start_us=5_000 + 3 * STEP)
+    second = np.concatenate([dim, bright])
+    directory = folder({"b.npz": (recording(1, 1, 1), 1), "c.npz": (second, 2)})
+    carried = evaluate(bundle, model, directory, carry_state=True)
+    assert carried["per_file"][1]["predicted"] == 2
+    assert carried["per_file"][1]["decided_at_us"] == 5 * STEP
+
+
 def test_an_empty_recording_says_nothing(bundle, model, folder):
     directory = folder({"empty.npz": (recording(0)[:0], 0)})
     assert evaluate(bundle, model, directory)["per_file"][0]["predicted"] == -1

@@ -41,6 +41,7 @@ def test_every_quantile_is_within_one_percent(durations, q):
     rank = max(1, int(np.ceil(q * len(durations))))
     exact = sorted(durations)[rank - 1] / 1e3
     assert meter.quantile_us(q) == pytest.approx(exact, rel=0.0101)
+    assert meter.quantile_us(q) <= meter.percentiles().max == max(durations) / 1e3
 
 
 @pytest.mark.parametrize("duration", [-5, 0, 1, 10**14])

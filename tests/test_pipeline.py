@@ -182,6 +182,14 @@ def test_any_cutting_gives_the_same_frames_and_decisions(size):
     assert outcome(size) == outcome(50)
 
 
+def test_only_events_that_the_encoder_uses_count_as_a_scene():
+    # Of a 32 x 32 sensor every second pixel counts; 2 and 5 are such a column and row, 29 is.
+    heard = []
+    events = scene("left", "left", "right", "right", size=(32, 32))
+    play(FakeSource(cut(events, 50), size=(32, 32)), Listener(heard))
+    assert [d.label for d in heard_of(heard, "decision")] == ["right"]
+
+
 def test_the_network_sees_silence_between_events():
     model = LeftOrRight()
     play(FakeSource(cut(scene(*SCENE), 50)), model=model)
@@ -228,6 +236,12 @@ def test_the_monitor_shows_the_newest_step():
     assert snapshot.rates_hz == pytest.approx((5004,))
 
 
+def test_pictures_saturate():
+    listener = Listener([])
+    play(FakeSource(cut(scene("left", per_step=3000), 50)), listener)
+    assert listener.monitor.latest().frame[:, 5, 2].tolist() == [255, 255]
+
+
 def test_pictures_of_large_sensors_are_small():
     listener = Listener([])
     events = scene("left", size=(640, 480))
@@ -262,10 +276,11 @@ def test_duration_of_a_live_source_is_host_time():
     assert 0.2 <= time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("bound, value", [("RING_PACKETS", 20), ("RING_AGE_S", 0.02)])
 def test_a_network_too_slow_for_its_sensor_drops_whole_packets_and_lags_no_more_than_that(
-    monkeypatch,
+    monkeypatch, bound, value
 ):
-    monkeypatch.setattr("edgesnn.pipeline.RING_PACKETS", 20)
+    monkeypatch.setattr(f"edgesnn.pipeline.{bound}", value)
     model, heard = LeftOrRight(), []
     model.slow_s = 0.03  # three times the length of a step
     source = FakeSource(live(7, 0.5), can_wait=False)
@@ -389,6 +404,20 @@ def test_a_source_that_hangs_is_left_behind(monkeypatch):
         play(FakeSource(packets()), Listener(heard), stop=stop)
     assert heard_of(heard, "close") == [None]
     hung.set()
+
+
+def test_a_source_that_hangs_is_freed_by_closing_it(monkeypatch):
+    monkeypatch.setattr("edgesnn.pipeline._GIVE_UP_S", 0.2)
+    freed, stop = threading.Event(), threading.Event()
+
+    def packets() -> Iterator[Packet]:
+        yield from cut(scene("left"), 50)
+        freed.wait(20)
+
+    source = FakeSource(packets())
+    source.close = freed.set
+    threading.Timer(0.1, stop.set).start()
+    assert play(source, stop=stop).source == "fake"  # and no RunError
 
 
 def test_the_switch_interval_is_put_back():

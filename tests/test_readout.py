@@ -112,8 +112,9 @@ def test_quiet_looks_at_the_last_quiet_us_only():
     assert play(readout, burst, some, some, some) == [(STEP, 0), (4 * STEP, NOTHING)]
 
 
-def test_the_newest_step_counts_even_when_steps_are_longer_than_quiet_us():
-    readout = Readout(spec(quiet_us=1))
+@pytest.mark.parametrize("quiet_us", [0, 1])
+def test_the_newest_step_counts_even_when_steps_are_longer_than_quiet_us(quiet_us):
+    readout = Readout(spec(quiet_us=quiet_us))
     assert play(readout, ([300, 0, 0], 10), ([0, 0, 0], 9)) == [(STEP, 0), (2 * STEP, NOTHING)]
 
 
@@ -121,6 +122,12 @@ def test_best_is_known_without_being_sure():
     readout = Readout(spec())
     play(readout, ([1, 2, 0], 99))
     assert (readout.held.index, readout.best()) == (NOTHING, 1)
+
+
+def test_best_is_nothing_without_evidence():
+    readout = Readout(spec())
+    play(readout, ([0, 0, 0], 99))
+    assert readout.best() == NOTHING
 
 
 def test_any_label_may_stand_for_nothing():

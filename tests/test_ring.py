@@ -66,9 +66,14 @@ def test_push_drops_what_is_too_old_for_a_live_decision():
         ring.push(packet(1, number, arrival_ns))
     assert drain(ring) == [2, 3, 4]
     assert ring.dropped_packets == 2
+    exactly = Ring(10**9, 10**9, max_age_s=0.5)
+    exactly.push(packet(1, 0, 0))
+    exactly.push(packet(1, 1, 500_000_000))
+    assert drain(exactly) == [0, 1]
 
 
-def test_push_wait_waits_for_room_and_loses_nothing():
+def test_push_wait_waits_for_room_and_loses_nothing(monkeypatch):
+    monkeypatch.setattr("edgesnn.ring._LOOK_FOR_STOP_S", 60)  # it is woken, it does not look
     ring = Ring(10, 100)
     stop = threading.Event()
     assert ring.push_wait(packet(10, 0), stop)
