@@ -10,9 +10,11 @@ from __future__ import annotations
 import importlib
 from typing import Protocol
 
+import numpy as np
+
 from edgesnn.bundle import Bundle
 from edgesnn.errors import InputError
-from edgesnn.program import Program, State, Tensor
+from edgesnn.program import Program, State, Tensor, state_shapes
 
 BACKENDS = {
     "onnx_cpu": "ONNX Runtime on the CPU, INT8 kernels",
@@ -77,5 +79,30 @@ def backend(name: str) -> Backend:
     if name not in BACKENDS:
         known = ", ".join(BACKENDS)
         raise InputError(f"there is no backend {name!r}; the backends here are: {known}")
-    module: Backend = importlib.import_module(f"edgesnn.hardware.{name}")  # type: ignore[assignment]
+    module: Backend = importlib.import_module(f"edgesnn.hardware.{name}")
     return module
+
+
+def check_input(program: Program, x: Tensor, *, sequence: bool = False) -> None:
+    """Raise InputError unless x is uint8 of the program's input shape (or (T, *shape))."""
+    shape = x.shape[1:] if sequence else x.shape
+    if x.dtype != np.uint8 or shape != program.input_shape:
+        wanted = f"{'(steps, ...) of ' if sequence else ''}{program.input_shape}"
+        raise InputError(
+            f"{program.name} takes uint8 frames of shape {wanted}, got {x.dtype} of {x.shape}"
+        )
+
+
+def check_state(program: Program, state: State) -> None:
+    """Raise InputError that names the first state tensor which is missing, strange or misshapen."""
+    shapes = state_shapes(program)
+    for name in (*shapes, *state):
+        if name not in state:
+            raise InputError(f"the state of {program.name} needs {name}, which is not there")
+        if name not in shapes:
+            raise InputError(f"{program.name} has no state {name}; it has: {', '.join(shapes)}")
+        if state[name].dtype != np.uint8 or state[name].shape != shapes[name]:
+            raise InputError(
+                f"{name} of {program.name} is uint8 of shape {shapes[name]}, "
+                f"got {state[name].dtype} of {state[name].shape}"
+            )
