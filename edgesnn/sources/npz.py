@@ -1,0 +1,60 @@
+"""Our own .npz recording: arrays t (int64 us), x, y (uint16), p (uint8), and width, height."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from edgesnn.errors import InputError
+from edgesnn.events import Events, events_from_arrays
+
+_ARRAYS = ("t", "x", "y", "p")
+
+
+def events_from_npz(path: Path) -> tuple[Events, tuple[int, int]]:
+    """Read a file; return its events and the sensor's (width, height).
+
+    Raises InputError that names what is missing or wrong.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            missing = [name for name in (*_ARRAYS, "width", "height") if name not in file]
+            if missing:
+                raise InputError(
+                    f"{path} has no array {missing[0]!r}; an event .npz holds t, x, y, p, width "
+                    "and height"
+                )
+            arrays = {name: file[name] for name in _ARRAYS}
+            sides = [file[name] for name in ("width", "height")]
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path} is not a readable .npz file: {error}") from error
+    for name, array in arrays.items():
+        if array.ndim != 1 or array.dtype.kind not in "iub":
+            raise InputError(
+                f"{path}: array {name!r} is {array.dtype} of shape {array.shape}; wanted integers "
+                "of shape (n,)"
+            )
+        if len(array) != len(arrays["t"]):
+            raise InputError(
+                f"{path}: array {name!r} has {len(array)} entries, t has {len(arrays['t'])}"
+            )
+    if any(side.ndim or side.dtype.kind not in "iu" or not 0 < side <= 65536 for side in sides):
+        raise InputError(f"{path}: width and height must be positive integers")
+    width, height = (int(side) for side in sides)
+    for name, limit in (("x", width), ("y", height)):
+        if len(arrays[name]) and not (arrays[name].min() >= 0 and arrays[name].max() < limit):
+            raise InputError(f"{path}: {name} leaves the sensor of {width} x {height} pixels")
+    return events_from_arrays(*(arrays[name] for name in _ARRAYS)), (width, height)
+
+
+def npz_from_events(path: Path, events: Events, size: tuple[int, int]) -> None:
+    """Write a recording, compressed. The file appears under its name only when it is whole."""
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        np.savez_compressed(
+            file, **{name: events[name] for name in _ARRAYS}, width=size[0], height=size[1]
+        )
+    part.replace(path)

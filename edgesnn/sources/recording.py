@@ -1,0 +1,163 @@
+"""Recordings as sources: read whole, then played at a speed, once or for ever.
+
+Formats: .bs2 and .bin (`bs2.py`), .npz (`npz.py`), .aedat4 (`aedat4.py`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from edgesnn.encoder import check_inside
+from edgesnn.errors import InputError
+from edgesnn.events import Events, Packet, empty_events
+from edgesnn.sources.aedat4 import events_from_aedat4
+from edgesnn.sources.bs2 import events_from_bs2
+from edgesnn.sources.npz import events_from_npz
+
+_READERS = {
+    ".bs2": events_from_bs2,
+    ".bin": events_from_bs2,
+    ".npz": events_from_npz,
+    ".aedat4": events_from_aedat4,
+}
+_CHUNK_US = 10_000
+_CHUNK_EVENTS = 100_000
+_BREATH_NS = 500_000
+_LAP_GAP_US = 1_000
+
+
+def read_events(path: str | Path, size: tuple[int, int] | None = None) -> tuple[Events, tuple[int, int]]:
+    """Read a whole recording; return its events in file order and (width, height).
+
+    size: of the sensor, when the file does not know it or is wrong. Raises InputError: no such
+    file, a folder, an unknown format, a damaged file, no event, an event outside the sensor.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give one recording")
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        known = ", ".join(sorted(_READERS))
+        raise InputError(f"{path.name}: edgesnn does not read {path.suffix or 'this'}; it reads {known}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty (0 bytes)")
+    try:
+        events, found = reader(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    if not len(events):
+        raise InputError(f"{path} holds no events")
+    size = size or found
+    check_inside(events, size, str(path))
+    return events, size
+
+
+def open_recording(
+    path: str | Path, *, speed: float = 1.0, loop: bool = False, size: tuple[int, int] | None = None
+) -> Recording:
+    """Open a recording as a source.
+
+    speed: 1.0 is real time, math.inf as fast as it is read. loop: play for ever, each lap after
+    the one before. size: see `read_events`. Raises InputError.
+    """
+    if not speed > 0:
+        raise InputError(f"speed {speed:g} plays nothing; give a number above 0, or max")
+    events, size = read_events(path, size)
+    return Recording(events, size, f"file:{Path(path).name}", speed=speed, loop=loop)
+
+
+class Recording:
+    """Events in memory, played as a source; see `edgesnn.events.Source`.
+
+    At a finite speed an event is delivered when the host clock reaches its time, and its packet's
+    arrival_ns is the moment it was due: if the reader came late, that delay is part of the latency
+    that is measured. The order of the recording is kept, jumps back included.
+    """
+
+    can_wait = True
+
+    def __init__(
+        self,
+        events: Events,
+        size: tuple[int, int],
+        name: str,
+        *,
+        speed: float = math.inf,
+        loop: bool = False,
+    ) -> None:
+        self.name, self.size = name, size
+        self._events = events
+        self._speed, self._loop = speed, loop
+        # How far playback must be for an event to be due: the largest time up to it.
+        self._due_us = np.maximum.accumulate(events["t"]) if len(events) else events["t"]
+        self._first_us = int(self._due_us[0]) if len(events) else 0
+        last_us = int(self._due_us[-1]) if len(events) else 0
+        self._lap_us = last_us - self._first_us + _LAP_GAP_US
+        self._lap, self._at = 0, 0
+        self._began_ns: int | None = None
+        self._asked_ns = 0
+        self._closed = False
+
+    def close(self) -> None:
+        """End the source."""
+        self._closed = True
+
+    def read(self) -> Packet | None:
+        """Return what is due, or at infinite speed the next 10 ms of events; None at the end."""
+        if self._at == len(self._events) and not self._next_lap():
+            return None
+        if self._closed:
+            return None
+        return self._chunk() if math.isinf(self._speed) else self._what_is_due()
+
+    def _next_lap(self) -> bool:
+        if not self._loop or not len(self._events):
+            return False
+        self._lap, self._at = self._lap + 1, 0
+        return True
+
+    def _chunk(self) -> Packet:
+        until = int(self._due_us[self._at]) + _CHUNK_US
+        stop = int(np.searchsorted(self._due_us, until, side="left"))
+        return self._packet(min(stop, self._at + _CHUNK_EVENTS), time.monotonic_ns(), None)
+
+    def _what_is_due(self) -> Packet:
+        now = time.monotonic_ns()
+        if self._began_ns is None:
+            self._began_ns = now
+        elif now < self._asked_ns + _BREATH_NS:
+            # Half a millisecond of events at a time, not one by one.
+            time.sleep((self._asked_ns + _BREATH_NS - now) * 1e-9)
+            now = time.monotonic_ns()
+        self._asked_ns = now
+        played_us = int((now - self._began_ns) * self._speed / 1000)
+        clock_us = self._first_us + played_us - self._lap * self._lap_us
+        stop = int(np.searchsorted(self._due_us, clock_us, side="right"))
+        if stop <= self._at:
+            return self._packet(self._at, now, clock_us)
+        due_us = int(self._due_us[stop - 1]) - self._first_us + self._lap * self._lap_us
+        arrival_ns = self._began_ns + int(due_us * 1000 / self._speed)
+        return self._packet(stop, arrival_ns, clock_us)
+
+    def _packet(self, stop: int, arrival_ns: int, clock_us: int | None) -> Packet:
+        """Deliver events up to `stop`; clock_us: playback's place in the lap, None: the events'."""
+        events = self._events[self._at : stop]
+        shift = self._lap * self._lap_us
+        if clock_us is None:
+            clock_us = int(self._due_us[stop - 1])
+        if stop < len(self._events):
+            # Truthful whatever the host clock says: nothing before the next event is left.
+            clock_us = min(clock_us, int(self._due_us[stop]))
+        self._at = stop
+        if not len(events):
+            return Packet(empty_events(), clock_us + shift, arrival_ns)
+        if shift:
+            events = events.copy()
+            events["t"] += shift
+        return Packet(events, clock_us + shift, arrival_ns)
