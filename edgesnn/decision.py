@@ -88,7 +88,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What is about to run: names for the head of a display."""
+    """What is about to run: names for the head of a display.
+
+    can_wait: whether the source loses nothing by being held up (see `edgesnn.events.Source`).
+    """
 
     source: str
     size: tuple[int, int]
@@ -96,6 +99,7 @@ class RunInfo:
     backend: str
     step_us: int
     labels: tuple[str, ...]
+    can_wait: bool = False
 
 
 class Monitor(Protocol):

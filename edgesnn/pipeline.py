@@ -85,6 +85,7 @@ def run(
             backend_name,
             bundle.program.step_us,
             bundle.readout.labels,
+            source.can_wait,
         )
         failures: list[Exception] = []
         opened: list[Sink] = []

@@ -30,7 +30,9 @@ _BREATH_NS = 500_000
 _LAP_GAP_US = 1_000
 
 
-def read_events(path: str | Path, size: tuple[int, int] | None = None) -> tuple[Events, tuple[int, int]]:
+def read_events(
+    path: str | Path, size: tuple[int, int] | None = None
+) -> tuple[Events, tuple[int, int]]:
     """Read a whole recording; return its events in file order and (width, height).
 
     size: of the sensor, when the file does not know it or is wrong. Raises InputError: no such
@@ -44,7 +46,9 @@ def read_events(path: str | Path, size: tuple[int, int] | None = None) -> tuple[
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         known = ", ".join(sorted(_READERS))
-        raise InputError(f"{path.name}: edgesnn does not read {path.suffix or 'this'}; it reads {known}")
+        raise InputError(
+            f"{path.name}: edgesnn does not read {path.suffix or 'this'}; it reads {known}"
+        )
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     try:

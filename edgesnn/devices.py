@@ -1,0 +1,59 @@
+"""Which cameras this machine has, found without opening one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgesnn.errors import MissingDependency
+from edgesnn.sources.camera import dv_processing
+
+_VIDEO = Path("/sys/class/video4linux")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A camera, or why a kind of camera cannot be looked for.
+
+    kind: "camera" (DVS), "webcam", or "missing" (model says what to install).
+    option: what to type after `edgesnn run gesture`; "" for missing ones.
+    """
+
+    kind: Literal["camera", "webcam", "missing"]
+    model: str
+    option: str
+
+
+def list_devices() -> list[Device]:
+    """Return DVS cameras first, then webcams, then what could not be looked for."""
+    return [*_dvs_cameras(), *_webcams(_VIDEO)]
+
+
+def _dvs_cameras() -> list[Device]:
+    try:
+        dv = dv_processing()
+    except MissingDependency as error:
+        return [Device("missing", str(error), "")]
+    return [
+        Device(
+            "camera", str(found.cameraModel).rpartition(".")[2], f"--camera {found.serialNumber}"
+        )
+        for found in dv.io.camera.discover()
+    ]
+
+
+def _webcams(folder: Path) -> list[Device]:
+    """Name the video devices that Linux lists; one camera may have several numbers."""
+    found = []
+    for entry in sorted(folder.glob("video*"), key=lambda path: (len(path.name), path.name)):
+        number = entry.name.removeprefix("video")
+        try:
+            # Index 0 delivers pictures; the others are metadata of the same camera.
+            if (entry / "index").read_text().strip() != "0":
+                continue
+            name = (entry / "name").read_text().strip()
+        except OSError:
+            continue
+        found.append(Device("webcam", name, f"--webcam {number}"))
+    return found

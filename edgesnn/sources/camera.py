@@ -1,0 +1,122 @@
+"""A live DVS camera through dv-processing 2.x.
+
+The camera is polled without blocking. While it is silent the watermark goes on by the host clock,
+2 ms behind, so that steps are taken on time whatever the scene does. Every other fault (unplugged,
+refused, out of range) becomes one error; a sensor clock that jumps back is passed on as it is, for
+the slicer to count.
+"""
+
+from __future__ import annotations
+
+import time
+from types import ModuleType
+from typing import Any
+
+from edgesnn.errors import InputError, MissingDependency, RunError
+from edgesnn.events import EVENT, Packet, empty_events
+
+_NAP_S = 0.001
+_SILENCE_MARGIN_US = 2_000
+"""How far the watermark of a silent camera stays behind: longer than a transfer takes."""
+
+
+def dv_processing() -> ModuleType:
+    """Import dv-processing 2.x; raises MissingDependency with the exact pip line."""
+    wanted = 'pip install "dv-processing>=2"'
+    try:
+        import dv_processing as dv
+    except ImportError as error:
+        raise MissingDependency(
+            f"DVS cameras need dv-processing ({error}); install it with: {wanted}"
+        ) from error
+    if not hasattr(dv.io, "camera"):
+        raise MissingDependency(
+            f"dv-processing {dv.__version__} is too old; edgesnn needs 2.0 or later: {wanted}"
+        )
+    return dv  # type: ignore[no-any-return]
+
+
+def open_camera(serial: str | None = None) -> Camera:
+    """Open the first camera, or the one with that serial number.
+
+    Raises InputError when there is none (naming those that are there), MissingDependency without
+    dv-processing 2.x, RunError when the camera is there but cannot be opened.
+    """
+    dv = dv_processing()
+    found = [str(device.serialNumber) for device in dv.io.camera.discover()]
+    if not found:
+        raise InputError(
+            "no DVS camera was found; plug one in (on Linux install its udev rules too), or use "
+            "--webcam 0, --file PATH or --demo"
+        )
+    if serial is not None and serial not in found:
+        raise InputError(
+            f"there is no camera with serial number {serial}; found: {', '.join(found)}"
+        )
+    try:
+        device = dv.io.camera.open(serial or found[0])
+    except (RuntimeError, IndexError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise RunError(
+            f"camera {serial or found[0]} is there but cannot be opened ({first}); is another "
+            "program using it, and may this user access it?"
+        ) from error
+    return Camera(device)
+
+
+class Camera:
+    """An opened dv-processing camera as a source; see `edgesnn.events.Source`.
+
+    device: what dv.io.camera.open returns, or anything with its getCameraName,
+    getEventResolution, getNextEventBatch and isRunning.
+    """
+
+    can_wait = False
+
+    def __init__(self, device: Any) -> None:
+        size = device.getEventResolution()
+        if size is None:
+            raise InputError(f"camera {device.getCameraName()} has no event stream")
+        self.name = f"camera:{device.getCameraName()}"
+        self.size = (int(size[0]), int(size[1]))
+        self._device: Any | None = device
+        self._last_us: int | None = None
+        self._last_ns = 0
+        self._opened_ns = time.monotonic_ns()
+
+    def close(self) -> None:
+        """Release the camera."""
+        self._device = None
+
+    def read(self) -> Packet | None:
+        """Return the events since the last call; raises RunError when the camera is gone."""
+        device = self._device
+        if device is None:
+            return None
+        try:
+            batch = device.getNextEventBatch()
+            # Asked only when there is nothing: what a camera sent before it went is still read.
+            alive = batch is not None or device.isRunning("events")
+        except (RuntimeError, IndexError) as error:
+            if self._device is None:
+                return None
+            first = str(error).strip().splitlines()[0]
+            raise RunError(f"{self.name} failed: {first}") from error
+        if not alive:
+            if self._device is None:
+                return None
+            raise RunError(f"{self.name} stopped sending; was it unplugged?")
+        now = time.monotonic_ns()
+        if batch is None or not batch.size():
+            time.sleep(_NAP_S)
+            return self._silence(now)
+        events = batch.numpy().view(EVENT)
+        self._last_us, self._last_ns = int(events["t"][-1]), now
+        return Packet(events, self._last_us, now)
+
+    def _silence(self, now_ns: int) -> Packet:
+        if self._last_us is None:
+            # Nobody knows the sensor's clock before its first event; the slicer takes it up then.
+            return Packet(empty_events(), (now_ns - self._opened_ns) // 1000, now_ns)
+        waited_us = (now_ns - self._last_ns) // 1000 - _SILENCE_MARGIN_US
+        return Packet(empty_events(), self._last_us + max(0, waited_us), now_ns)
