@@ -8,11 +8,26 @@ NAME.parity.npz   inputs, outputs and final state, so that any port can prove it
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 from dataclasses import dataclass
-from typing import Any
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from edgesnn.program import Program, Tensor
+import numpy as np
 
+from edgesnn.errors import BundleError
+from edgesnn.program import Program, Tensor, from_dict, state_shapes
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+    from edgesnn.backend import Model
+
+FORMAT = "edgesnn-bundle"
+VERSION = 1
 FILES = ("npz", "onnx", "parity.npz")
 
 
@@ -57,3 +72,143 @@ class Bundle:
     card: dict[str, Any]
     onnx: bytes
     parity: dict[str, Tensor]
+
+
+def load_bundle(name_or_path: str | Path) -> Bundle:
+    """Load a shipped bundle by name, or any by the path of its .json file.
+
+    Every file is checked against its sha256 first, and the program against its own.
+    Raises BundleError: one sentence that names the file and what is wrong with it.
+    """
+    folder, name = _place(name_or_path)
+    description = _description(folder, name)
+    data = {
+        kind: _checked(folder.joinpath(f"{name}.{kind}"), _field(description, "sha256", kind))
+        for kind in FILES
+    }
+    where = f"{name}.json"
+    try:
+        program = from_dict(_field(description, "program"), _tensors(data["npz"], f"{name}.npz"))
+        if program.sha256 != _field(description, "program_sha256"):
+            raise BundleError("its program_sha256 is not that of its program")
+        return Bundle(
+            program=program,
+            encoder=_encoder(_field(description, "encoder")),
+            readout=_readout(_field(description, "readout")),
+            card=dict(_field(description, "card")),
+            onnx=data["onnx"],
+            parity=_tensors(data["parity.npz"], f"{name}.parity.npz"),
+        )
+    except KeyError as error:
+        raise BundleError(f"{where} has no key {error}") from error
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"{where} holds values of the wrong kind: {error}") from error
+    except BundleError as error:
+        raise BundleError(f"{where} is not usable: {error}") from error
+
+
+def list_bundles() -> list[str]:
+    """Return the names of the bundles that come with edgesnn, sorted."""
+    names = (entry.name for entry in files("edgesnn.models").iterdir())
+    return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
+
+
+def verify(bundle: Bundle, model: Model) -> None:
+    """Replay the parity vector; raises BundleError at the first step that differs."""
+    stream = model.stream()
+    for t, (x, wanted) in enumerate(zip(bundle.parity["x"], bundle.parity["y"], strict=True)):
+        if not np.array_equal(stream.step(x), wanted):
+            raise BundleError(f"{bundle.program.name}: step {t} of the parity vector differs")
+    for name, found in stream.snapshot().items():
+        if not np.array_equal(found, bundle.parity[name]):
+            raise BundleError(f"{bundle.program.name}: {name} differs after the parity vector")
+
+
+def parity_names(program: Program) -> list[str]:
+    """Return what a parity vector holds: x (T, C, H, W), y (T, ...) and the final states."""
+    return ["x", "y", *state_shapes(program)]
+
+
+def _place(name_or_path: str | Path) -> tuple[Path | Traversable, str]:
+    text = str(name_or_path)
+    if text.endswith(".json") or "/" in text or "\\" in text:
+        path = Path(text)
+        if path.suffix != ".json":
+            raise BundleError(
+                f"{text} is no .json file: give the bundle's .json, or a model's name"
+            )
+        return path.parent, path.stem
+    if text not in list_bundles():
+        known = ", ".join(list_bundles()) or "none"
+        raise BundleError(
+            f"there is no model {text!r}; the models here are: {known}; "
+            f"a bundle of your own is named by the path of its .json file"
+        )
+    return files("edgesnn.models"), text
+
+
+def _description(folder: Path | Traversable, name: str) -> dict[str, Any]:
+    path = folder.joinpath(f"{name}.json")
+    try:
+        description = json.loads(_read(path))
+    except ValueError as error:
+        raise BundleError(f"{path} is not valid JSON, is it truncated? {error}") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise BundleError(f"{path} is not the description of an edgesnn bundle")
+    if description.get("version") != VERSION:
+        raise BundleError(
+            f"{path} is a bundle of version {description.get('version')}; "
+            f"this edgesnn reads version {VERSION}"
+        )
+    return {**description, "path": str(path)}
+
+
+def _field(description: dict[str, Any], *keys: str) -> Any:
+    value: Any = description
+    for key in keys:
+        if not isinstance(value, dict) or key not in value:
+            raise BundleError(f"{description['path']} has no key {'.'.join(keys)}")
+        value = value[key]
+    return value
+
+
+def _read(path: Path | Traversable) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _checked(path: Path | Traversable, sha256: str) -> bytes:
+    data = _read(path)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise BundleError(f"{path} is damaged or not of this bundle: its sha256 differs")
+    return data
+
+
+def _tensors(data: bytes, name: str) -> dict[str, Tensor]:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except Exception as error:  # numpy and zipfile raise many kinds here
+        raise BundleError(f"{name} is no archive of plain arrays: {error}") from error
+
+
+def _encoder(fields: dict[str, Any]) -> EncoderSpec:
+    width, height = fields["sensor"]
+    levels = tuple(int(level) for level in fields["levels"])
+    if len(levels) != 256:
+        raise BundleError(f"encoder.levels has {len(levels)} entries, wanted 256")
+    return EncoderSpec((int(width), int(height)), levels)
+
+
+def _readout(fields: dict[str, Any]) -> ReadoutSpec:
+    return ReadoutSpec(
+        labels=tuple(str(label) for label in fields["labels"]),
+        scale=float(fields["scale"]),
+        decay_shift=int(fields["decay_shift"]),
+        enter=float(fields["enter"]),
+        leave=float(fields["leave"]),
+        quiet_events=int(fields["quiet_events"]),
+        quiet_us=int(fields["quiet_us"]),
+    )

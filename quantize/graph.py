@@ -1,0 +1,89 @@
+"""A small writer of ONNX graphs: nodes in order, each constant stored once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgesnn.errors import MissingDependency
+from edgesnn.program import Tensor
+
+OPSET = 18
+IR_VERSION = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """A named input or output of a graph."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Graph:
+    """A graph being written. Tensors are known by name."""
+
+    def __init__(self) -> None:
+        self._nodes: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = []
+        self._constants: dict[str, Tensor] = {}
+
+    def add(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
+        """Append a node with one output; return the output's name."""
+        self._nodes.append((op, tuple(inputs), output, attributes))
+        return output
+
+    def constant(self, name: str, value: Tensor) -> str:
+        """Store a constant under a name, once; the same name always means the same values."""
+        known = self._constants.setdefault(name, value)
+        assert known.dtype == value.dtype and np.array_equal(known, value), name
+        return name
+
+    def scalar(self, value: float, dtype: str) -> str:
+        """Store a scalar constant; return its name."""
+        return self.constant(f"{dtype}_{value:g}".replace("-", "minus_"), np.array(value, dtype))
+
+    def shape(self, shape: Sequence[int]) -> str:
+        """Store the shape that a Reshape gives; return its name."""
+        text = "_".join(str(n) for n in shape).replace("-1", "rest")
+        return self.constant(f"shape_{text}", np.array(shape, np.int64))
+
+    def model(
+        self, name: str, inputs: list[Port], outputs: list[Port], metadata: Mapping[str, str]
+    ) -> bytes:
+        """Return the model's bytes, the same for the same calls.
+
+        Raises MissingDependency without the onnx package.
+        """
+        try:
+            import onnx
+            from onnx import helper, numpy_helper
+        except ImportError as error:
+            raise MissingDependency(
+                'Writing ONNX files needs onnx: pip install "edgesnn[export]"'
+            ) from error
+
+        def described(ports: list[Port]) -> list[onnx.ValueInfoProto]:
+            kinds = {p: helper.np_dtype_to_tensor_dtype(np.dtype(p.dtype)) for p in ports}
+            return [helper.make_tensor_value_info(p.name, kinds[p], p.shape) for p in ports]
+
+        graph = helper.make_graph(
+            [
+                helper.make_node(op, ins, [out], name=f"{op}_{out}", **attributes)
+                for op, ins, out, attributes in self._nodes
+            ],
+            name,
+            described(inputs),
+            described(outputs),
+            [numpy_helper.from_array(value, key) for key, value in self._constants.items()],
+        )
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(
+            graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="edgesnn"
+        )
+        helper.set_model_props(model, dict(metadata))
+        onnx.checker.check_model(model)
+        return bytes(model.SerializeToString(deterministic=True))

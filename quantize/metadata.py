@@ -1,0 +1,55 @@
+"""What a graph says about itself, all strings, so that it can be run without edgesnn."""
+
+from __future__ import annotations
+
+from edgesnn import __version__
+from edgesnn.bundle import ReadoutSpec
+from edgesnn.program import Layer, Program, state_shapes, warmup_steps
+
+MODEL_TYPE = "edgesnn-step"
+
+
+def metadata_of(program: Program, readout: ReadoutSpec | None, license: str) -> dict[str, str]:
+    """Return the metadata of an exported step.
+
+    state_names: comma separated, in the order of the graph's inputs, empty when there is no state;
+    <state>_shape, <state>_dtype, <state>_init for each. warmup_steps: after how many steps nothing
+    of the initial state is left in y. psn_k: longest filter of a layer with one filter (sliding
+    PSN); max_delay: longest delay, in steps, of a layer with several. exit_policy: how the outputs
+    become decisions (`readout.py`), "none" where that is left open.
+    """
+    orders = [program.taps_of(n).shape for n in program.nodes if isinstance(n, Layer)]
+    states = state_shapes(program)
+    about = {
+        "model_type": MODEL_TYPE,
+        "version": __version__,
+        "model_author": "edgesnn",
+        "license": license,
+        "comment": f"{program.name}: one step; feed each new_<state> back as <state>",
+        "step_us": str(program.step_us),
+        "input_layout": f"1,polarity,y,x uint8 levels 0..{program.input_high}",
+        "labels": ",".join(readout.labels) if readout else "",
+        "state_names": ",".join(states),
+        "warmup_steps": str(warmup_steps(program)),
+        "psn_k": str(max((k for m, k in orders if m == 1), default=1)),
+        "max_delay": str(max((k - 1 for m, k in orders if m > 1), default=0)),
+        "exit_policy": _exit_policy(readout),
+        "quant": "weights and taps int8, activations uint8, sums int32, exact",
+        "program_sha256": program.sha256,
+    }
+    for name, shape in states.items():
+        about[f"{name}_shape"] = ",".join(str(n) for n in shape)
+        about[f"{name}_dtype"] = "uint8"
+        about[f"{name}_init"] = "zeros"
+    return about
+
+
+def _exit_policy(readout: ReadoutSpec | None) -> str:
+    if readout is None:
+        return "none"
+    return (
+        f"evidence += y - (evidence >> {readout.decay_shift}); "
+        f"decide when softmax(evidence / {readout.scale:g}) >= {readout.enter:g}; "
+        f"hold while it is >= {readout.leave:g}; quiet below {readout.quiet_events} events "
+        f"in {readout.quiet_us} us"
+    )

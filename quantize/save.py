@@ -1,0 +1,83 @@
+"""Writing a bundle: export, guard, parity vector, hashes. The same program gives the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesnn.bundle import FORMAT, VERSION, Bundle, EncoderSpec, ReadoutSpec, load_bundle
+from edgesnn.hardware.reference import Reference
+from edgesnn.program import Program, Tensor, to_dict
+
+from .export import export
+from .guard import guard, random_inputs
+
+PARITY_STEPS = 40
+
+
+def save_bundle(
+    directory: str | Path,
+    name: str,
+    program: Program,
+    encoder: EncoderSpec,
+    readout: ReadoutSpec,
+    card: dict[str, Any],
+    *,
+    xs: Tensor | None = None,
+) -> Bundle:
+    """Write NAME.json, .npz, .onnx and .parity.npz to a directory; return the bundle as loaded.
+
+    xs: real inputs (T, *input_shape) for the guard to run as well, besides random ones.
+    Raises BundleError when the program cannot be exported exactly; nothing is written then.
+    """
+    graph = export(program, readout=readout, license=str(card.get("licence", "")))
+    guard(program, graph, xs=xs)
+    data = {
+        "npz": archive(program.tensors),
+        "onnx": graph,
+        "parity.npz": archive(parity_vector(program)),
+    }
+    description = {
+        "format": FORMAT,
+        "version": VERSION,
+        "program": to_dict(program),
+        "program_sha256": program.sha256,
+        "encoder": asdict(encoder),
+        "readout": asdict(readout),
+        "card": card,
+        "sha256": {kind: hashlib.sha256(content).hexdigest() for kind, content in data.items()},
+    }
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, content in data.items():
+        (folder / f"{name}.{kind}").write_bytes(content)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(description, indent=1) + "\n")
+    return load_bundle(path)
+
+
+def parity_vector(program: Program) -> dict[str, Tensor]:
+    """Return x, y and the final state of a short run from the initial state, by the reference."""
+    stream = Reference(program).stream()
+    xs = np.stack(list(random_inputs(program, PARITY_STEPS, seed=1)))
+    ys = np.stack([stream.step(x) for x in xs])
+    return {"x": xs, "y": ys, **stream.snapshot()}
+
+
+def archive(tensors: dict[str, Tensor]) -> bytes:
+    """Return an .npz as bytes: names sorted, no time of writing inside."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(tensors):
+            content = io.BytesIO()
+            np.lib.format.write_array(content, tensors[name], allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            archive.writestr(entry, content.getvalue(), zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
