@@ -1,0 +1,63 @@
+import io
+import os
+import pty
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import contract_sinks as contract
+import pytest
+
+from edgesnn.decision import Sink
+from edgesnn.errors import InputError
+from edgesnn.sinks.json_lines import JsonLines
+from edgesnn.sinks.terminal import PlainLines, TerminalView
+from edgesnn.sinks.window import open_window
+
+Make = Callable[[threading.Event], Sink]
+
+
+@pytest.fixture(params=["json", "plain", "view", "window"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    if request.param == "json":
+        yield lambda stop: JsonLines(io.StringIO(), stop)
+    elif request.param == "plain":
+        yield lambda stop: PlainLines(io.StringIO(), stop)
+    elif request.param == "window":
+        try:
+            open_window(threading.Event())
+        except InputError as error:
+            pytest.skip(str(error))
+        yield open_window
+    else:
+        ours, theirs = pty.openpty()
+        reader = threading.Thread(target=drain, args=(ours,), daemon=True)
+        reader.start()
+        with os.fdopen(theirs, "w") as terminal:
+            yield lambda stop: TerminalView(terminal, stop)
+        reader.join(5)
+
+
+def drain(ours: int) -> None:
+    try:
+        while os.read(ours, 65536):
+            pass
+    except OSError:
+        pass  # the other end was closed
+    os.close(ours)
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        contract.check_whole_run,
+        contract.check_failed_run,
+        contract.check_one_after_another,
+    ],
+)
+def test_contract(
+    check: Callable[[Make], None], make: Make, capfd: pytest.CaptureFixture[str]
+) -> None:
+    check(make)
+    sys.stdout.flush()
+    assert capfd.readouterr().out == ""
