@@ -4,7 +4,7 @@
       InputError            bad file, bad option, bad data: exit code 2
         BundleError         a model bundle is missing, damaged or inconsistent: exit code 2
       MissingDependency     an optional package is not installed: exit code 2
-      RunError              something failed while running (camera unplugged, disk full): exit code 1
+      RunError              it failed while running (camera unplugged, disk full): exit code 1
 
 Every message is one full sentence (or two) that names what was found, where, what is wanted and
 what to do. Ctrl-C is not an error: the command line ends with exit code 130.

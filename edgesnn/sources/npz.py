@@ -12,6 +12,18 @@ from edgesnn.errors import InputError
 from edgesnn.events import Events, events_from_arrays
 
 _ARRAYS = ("t", "x", "y", "p")
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    SyntaxError,
+    MemoryError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What NumPy and zipfile raise on damaged files, found by flipping bits."""
 
 
 def events_from_npz(path: Path) -> tuple[Events, tuple[int, int]]:
@@ -20,7 +32,7 @@ def events_from_npz(path: Path) -> tuple[Events, tuple[int, int]]:
     Raises InputError that names what is missing or wrong.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             missing = [name for name in (*_ARRAYS, "width", "height") if name not in file]
             if missing:
                 raise InputError(
@@ -29,7 +41,7 @@ def events_from_npz(path: Path) -> tuple[Events, tuple[int, int]]:
                 )
             arrays = {name: file[name] for name in _ARRAYS}
             sides = [file[name] for name in ("width", "height")]
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path} is not a readable .npz file: {error}") from error
     for name, array in arrays.items():
         if array.ndim != 1 or array.dtype.kind not in "iub":

@@ -41,7 +41,9 @@ def opencv() -> ModuleType:
             else "install it with: pip install opencv-python"
         )
         raise MissingDependency(f"this needs OpenCV ({error}); {hint}") from error
-    cv2.setLogLevel(0)  # what goes wrong is told by our own sentence, not by its warnings too
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_SILENT
+    )  # what goes wrong is told by our own sentence, not by its warnings too
     return cv2
 
 

@@ -1,0 +1,77 @@
+"""What every source must do, whatever it is; `test_sources_contract.py` runs it on each of them."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from edgesnn.events import EVENT, Packet, Source
+
+LONGEST_READ_S = 0.5
+"""A read returns within milliseconds; the rest is a busy machine's."""
+
+
+def packets_of(source: Source, limit: int = 100_000, seconds: float = 20.0) -> list[Packet]:
+    """Read until the end, or until there are `limit` packets or time is over."""
+    found: list[Packet] = []
+    until = time.monotonic() + seconds
+    while len(found) < limit and time.monotonic() < until:
+        began = time.monotonic()
+        packet = source.read()
+        assert time.monotonic() - began < LONGEST_READ_S
+        if packet is None:
+            return found
+        found.append(packet)
+    return found
+
+
+def check_packets(source: Source, packets: list[Packet]) -> None:
+    """Types, the sensor's bounds, clocks, and a watermark that tells the truth."""
+    width, height = source.size
+    watermark, arrival = None, 0
+    for packet in packets:
+        events = packet.events
+        assert events.dtype == EVENT and events.ndim == 1
+        assert isinstance(packet.watermark_us, int) and isinstance(packet.arrival_ns, int)
+        if len(events):
+            assert events["x"].max() < width and events["y"].max() < height
+            assert events["p"].max() <= 1
+            # A packet without a jump back holds nothing before the last watermark.
+            assert watermark is None or events["t"].min() >= watermark
+            assert packet.watermark_us >= events["t"].max() - 1
+        assert watermark is None or packet.watermark_us >= watermark
+        assert packet.arrival_ns >= arrival
+        assert packet.arrival_ns <= time.monotonic_ns()
+        watermark, arrival = packet.watermark_us, packet.arrival_ns
+
+
+def check_ends_once(source: Source) -> None:
+    """None stays None; closing twice, and reading after it, are harmless."""
+    assert [source.read() for _ in range(3)] == [None] * 3
+    source.close()
+    source.close()
+    assert source.read() is None
+
+
+def check_close_from_another_thread(make: Callable[[], Source]) -> None:
+    """A source that is being read can be closed by somebody else, and then ends."""
+    source = make()
+    source.read()
+    closer = threading.Thread(target=source.close)
+    closer.start()
+    closer.join(5)
+    assert not closer.is_alive()
+    assert packets_of(source, 5) == []
+
+
+def check_name_and_size(source: Source) -> None:
+    """What people and the ring are told."""
+    assert isinstance(source.name, str) and ":" in source.name
+    assert len(source.size) == 2 and min(source.size) > 0
+    assert isinstance(source.can_wait, bool)
+
+
+def joined(packets: list[Packet]) -> np.ndarray:
+    """All events of all packets."""
+    return np.concatenate([p.events for p in packets])

@@ -1,0 +1,128 @@
+import threading
+
+import numpy as np
+import pytest
+
+from edgesnn.decision import RunInfo
+from edgesnn.errors import InputError, RunError
+from edgesnn.events import Packet, empty_events, events_from_arrays
+from edgesnn.sinks.recorder import Recorder
+from edgesnn.sources.recording import read_events
+
+
+def info(can_wait=True):
+    return RunInfo("camera:DVX_1", (64, 48), "gesture", "reference", 25_000, ("a",), can_wait)
+
+
+def packet(*times):
+    t = np.array(times)
+    return Packet(events_from_arrays(t, t % 64, t % 48, t % 2), int(t[-1]), 0)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "aedat4"])
+def test_what_was_heard_is_read_back(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    recorder = Recorder(path)
+    recorder.open(info(), None)
+    recorder.packet(packet(5, 7, 7, 900))
+    recorder.packet(Packet(empty_events(), 1000, 0))
+    recorder.packet(packet(1200))
+    recorder.close(None)
+    events, size = read_events(path)
+    assert size == (64, 48)
+    assert events.tolist() == [
+        tuple(e)
+        for e in np.concatenate([packet(5, 7, 7, 900).events, packet(1200).events]).tolist()
+    ]
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_aedat4_goes_on_after_a_jump_back(tmp_path):
+    recorder = Recorder(tmp_path / "a.aedat4")
+    recorder.open(info(), None)
+    recorder.packet(packet(5000, 6000))
+    recorder.packet(packet(10, 20))
+    recorder.packet(packet(25))
+    recorder.close(None)
+    events, _ = read_events(tmp_path / "a.aedat4")
+    assert events["t"].tolist() == [5000, 6000, 6000, 6010, 6015]
+
+
+def test_an_npz_without_events_is_still_a_recording_of_the_sensor(tmp_path):
+    recorder = Recorder(tmp_path / "a.npz")
+    recorder.open(info(), None)
+    recorder.close(None)
+    with np.load(tmp_path / "a.npz") as file:
+        assert len(file["t"]) == 0 and int(file["width"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a.txt", "must end in .aedat4 or .npz"), ("none/a.npz", "there is no folder")],
+)
+def test_names_that_cannot_be_written_are_refused_at_once(tmp_path, name, message):
+    with pytest.raises(InputError, match=message):
+        Recorder(tmp_path / name).open(info(), None)
+
+
+def test_an_unwritable_file_is_refused_at_open(tmp_path):
+    (tmp_path / "a.npz.raw").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        Recorder(tmp_path / "a.npz").open(info(), None)
+
+
+class Slow:
+    """A writer that waits for permission."""
+
+    def __init__(self):
+        self.go, self.written = threading.Event(), 0
+
+    def write(self, events):
+        self.go.wait(10)
+        self.written += len(events)
+
+    def close(self):
+        pass
+
+
+def started(monkeypatch, writer, can_wait, tmp_path):
+    monkeypatch.setattr("edgesnn.sinks.recorder._NpzWriter", lambda path, size: writer)
+    monkeypatch.setattr("edgesnn.sinks.recorder._QUEUED_PACKETS", 4)
+    recorder = Recorder(tmp_path / "a.npz")
+    recorder.open(info(can_wait), None)
+    return recorder
+
+
+def test_a_slow_writer_leaves_out_live_packets_and_says_how_many(monkeypatch, tmp_path, capsys):
+    writer = Slow()
+    recorder = started(monkeypatch, writer, False, tmp_path)
+    for i in range(20):
+        recorder.packet(packet(i))
+    assert recorder.left_out >= 15
+    writer.go.set()
+    recorder.close(None)
+    assert writer.written + recorder.left_out == 20
+    assert f"lacks {recorder.left_out} events" in capsys.readouterr().err
+
+
+def test_a_recording_waits_for_a_slow_writer(monkeypatch, tmp_path):
+    writer = Slow()
+    recorder = started(monkeypatch, writer, True, tmp_path)
+    threading.Timer(0.1, writer.go.set).start()
+    for i in range(20):
+        recorder.packet(packet(i))
+    recorder.close(None)
+    assert (writer.written, recorder.left_out) == (20, 0)
+
+
+def test_a_failed_write_ends_the_run_with_a_reason(monkeypatch, tmp_path):
+    class Broken(Slow):
+        def write(self, events):
+            raise OSError("disk full")
+
+    recorder = started(monkeypatch, Broken(), True, tmp_path)
+    with pytest.raises(RunError, match="failed: disk full"):
+        for i in range(50):
+            recorder.packet(packet(i))
+    with pytest.raises(RunError, match="disk full"):
+        recorder.close(None)

@@ -1,0 +1,113 @@
+import math
+
+import numpy as np
+import pytest
+from contract_sources import (
+    check_close_from_another_thread,
+    check_ends_once,
+    check_name_and_size,
+    check_packets,
+    joined,
+    packets_of,
+)
+from fake_camera import FakeCamera
+
+from edgesnn.decision import RunInfo
+from edgesnn.events import Packet, events_from_arrays
+from edgesnn.sinks.recorder import Recorder
+from edgesnn.sources.bs2 import bs2_from_events
+from edgesnn.sources.camera import Camera
+from edgesnn.sources.demo import open_demo
+from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.recording import open_recording
+from edgesnn.sources.webcam import open_webcam
+
+SIZE = (128, 128)
+
+
+def some_events(n=3000, span_us=150_000, start_us=70):
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, span_us, n)) + start_us
+    return events_from_arrays(
+        t, rng.integers(0, 128, n), rng.integers(0, 128, n), rng.integers(0, 2, n)
+    )
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings")
+    events = some_events()
+    bs2_from_events(folder / "a.bs2", events)
+    npz_from_events(folder / "a.npz", events, SIZE)
+    pytest.importorskip("dv_processing")
+    recorder = Recorder(folder / "a.aedat4")
+    recorder.open(RunInfo("test:a", SIZE, "none", "none", 1, (), True), None)
+    recorder.packet(Packet(events, int(events["t"][-1]), 0))
+    recorder.close(None)
+    write_video(folder / "a.avi")
+    return folder
+
+
+def write_video(path):
+    cv2 = pytest.importorskip("cv2")
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 50, (80, 60))
+    assert writer.isOpened()
+    for i in range(12):
+        picture = np.full((60, 80, 3), 60, np.uint8)
+        picture[20:40, 20 + 2 * i : 40 + 2 * i] = 220
+        writer.write(picture)
+    writer.release()
+
+
+RECORDINGS = [(s, speed) for s in ("bs2", "npz", "aedat4") for speed in (math.inf, 1.0)]
+
+
+def recording(files, suffix, speed):
+    return open_recording(files / f"a.{suffix}", speed=speed, size=SIZE)
+
+
+def makers(files):
+    """Every source there is, by name: makes one that ends within a second or so."""
+    now = 1_700_000_000_000_000  # a camera counts from 1970; its batches come 10 s apart here
+    busy = [None, [now, now + 3], None, [now + 10**7], [now + 2 * 10**7], None]
+    made = {
+        f"{suffix} at {speed}": lambda a=suffix, b=speed: recording(files, a, b)
+        for suffix, speed in RECORDINGS
+    }
+    made["camera"] = lambda: Camera(FakeCamera(busy + [None] * 20))
+    made["video as webcam"] = lambda: open_webcam(files / "a.avi")
+    made["demo"] = lambda: open_demo(0)
+    return made
+
+
+NAMES = list(makers(None))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_contract(files, name):
+    make = makers(files)[name]
+    source = make()
+    check_name_and_size(source)
+    packets = packets_of(source, 25 if name in ("camera", "demo") else 10_000)
+    assert joined(packets).size
+    check_packets(source, packets)
+    if name in ("camera", "demo"):
+        source.close()  # live sources have no end of their own
+    check_ends_once(source)
+    check_close_from_another_thread(make)
+
+
+@pytest.mark.parametrize(("suffix", "speed"), RECORDINGS)
+def test_packets_of_a_recording_join_to_the_whole_of_it(files, suffix, speed):
+    found = joined(packets_of(recording(files, suffix, speed)))
+    for field in "txyp":
+        assert np.array_equal(found[field], some_events()[field])
+
+
+def test_recordings_wait_and_live_sources_do_not(files):
+    waits = {name: make().can_wait for name, make in makers(files).items()}
+    assert {name for name, value in waits.items() if not value} == {
+        "camera",
+        "video as webcam",
+        "demo",
+    }
