@@ -183,7 +183,9 @@ class DvsEmulator:
             # A quarter of the dark rate is left at full brightness.
             parts.append(at[rng.random(n) < 1 - 0.75 * intensity[at] / 255])
         if len(self._hot):
-            parts.append(np.repeat(self._hot, rng.poisson(self._hot_hz * dt_us * 1e-6, len(self._hot))))
+            parts.append(
+                np.repeat(self._hot, rng.poisson(self._hot_hz * dt_us * 1e-6, len(self._hot)))
+            )
         if not parts:
             return t, pixel, on
         extra = np.concatenate(parts)

@@ -15,7 +15,7 @@ from typing import Any
 from edgesnn.backend import Model, Stream
 from edgesnn.bundle import Bundle
 from edgesnn.decision import NOTHING
-from edgesnn.encoder import Encoder, check_inside
+from edgesnn.encoder import Encoder
 from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet
 from edgesnn.program import Program
@@ -116,7 +116,6 @@ def _open(recording: Labelled, bundle: Bundle) -> tuple[list[Step], Encoder]:
         encoder = Encoder(bundle.encoder, bundle.program.input_shape, size)
     except InputError as error:
         raise InputError(f"{recording.path}: {error}") from error
-    check_inside(events, size, str(recording.path))
     return slice_recording(events, bundle.program), encoder
 
 

@@ -32,7 +32,7 @@ class LatencyMeter:
 
     def add(self, duration_ns: int) -> None:
         """Take one duration, nanoseconds; a negative one counts as 0."""
-        bucket = int(math.log(duration_ns) / _LOG_GROWTH) if duration_ns > 1 else 0
+        bucket = int(math.log(max(duration_ns, 1)) / _LOG_GROWTH)
         self._buckets[min(bucket, _BUCKETS - 1)] += 1
         self._count += 1
         self._longest_ns = max(self._longest_ns, duration_ns)

@@ -30,6 +30,7 @@ from edgesnn.nodes import (
 from edgesnn.program_check import filtered_bounds, infer, sum_bounds, taps_of
 
 __all__ = [
+    "KINDS",
     "Add",
     "Concat",
     "Layer",

@@ -1,6 +1,6 @@
 """Do simulated clips look like real ones? Numbers first, then pictures side by side.
 
-    python -m edgesnn.models.gesture_statistics --real DIR --clips runs/clips [--draw OUT.png]
+python -m edgesnn.models.gesture_statistics --real DIR --clips runs/clips [--draw OUT.png]
 """
 
 from __future__ import annotations

@@ -228,13 +228,6 @@ def test_the_wrong_sensor_is_named_with_its_file(bundle, model, folder):
         evaluate(bundle, model, directory)
 
 
-def test_events_outside_the_sensor_are_named_with_their_file(bundle, model, folder):
-    events = recording(0)
-    events["x"][7] = 16
-    with pytest.raises(InputError, match=r"wide.npz: event 7 .* outside the 16 x 16 sensor"):
-        evaluate(bundle, model, folder({"wide.npz": (events, 0)}))
-
-
 def test_real_clips_give_58_steps_each(bundle, model, shared_data):
     seen = []
 

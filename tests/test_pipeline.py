@@ -183,11 +183,12 @@ def test_any_cutting_gives_the_same_frames_and_decisions(size):
 
 
 def test_only_events_that_the_encoder_uses_count_as_a_scene():
-    # Of a 32 x 32 sensor every second pixel counts; 2 and 5 are such a column and row, 29 is.
+    # Of a 32 x 32 sensor every second pixel counts: column 29 does, column 2 does not.
     heard = []
-    events = scene("left", "left", "right", "right", size=(32, 32))
+    events = scene("right", "left", "left", "left", size=(32, 32))
     play(FakeSource(cut(events, 50), size=(32, 32)), Listener(heard))
-    assert [d.label for d in heard_of(heard, "decision")] == ["right"]
+    decisions = [(d.t_us, d.label) for d in heard_of(heard, "decision")]
+    assert decisions == [(10_000, "right"), (30_000, "no gesture")]
 
 
 def test_the_network_sees_silence_between_events():

@@ -4,6 +4,7 @@ import pty
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import contract_sinks as contract
 import pytest
@@ -11,21 +12,25 @@ import pytest
 from edgesnn.decision import Sink
 from edgesnn.errors import InputError
 from edgesnn.sinks.json_lines import JsonLines
+from edgesnn.sinks.recorder import Recorder
 from edgesnn.sinks.terminal import PlainLines, TerminalView
 from edgesnn.sinks.window import open_window
 
 Make = Callable[[threading.Event], Sink]
 
 
-@pytest.fixture(params=["json", "plain", "view", "window"])
-def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+@pytest.fixture(params=["json", "plain", "view", "window", "aedat4", "npz"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     if request.param == "json":
         yield lambda stop: JsonLines(io.StringIO(), stop)
     elif request.param == "plain":
         yield lambda stop: PlainLines(io.StringIO(), stop)
+    elif request.param in ("aedat4", "npz"):
+        names = (tmp_path / f"{number}.{request.param}" for number in range(9))
+        yield lambda stop: Recorder(next(names))
     elif request.param == "window":
         try:
-            open_window(threading.Event())
+            open_window(threading.Event()).close(None)
         except InputError as error:
             pytest.skip(str(error))
         yield open_window

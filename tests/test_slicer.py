@@ -229,15 +229,16 @@ def recordings(draw) -> list[int]:
 def cuttings(draw, times: list[int], until: int) -> list[Packet]:
     """Cut anywhere, with packets without events between, and with any watermark that is true."""
     packets = []
-    at = 0
+    at = told = 0
     while at < len(times):
         size = 12 - draw(st.integers(0, 12))
         piece = times[at : at + size]
         at += len(piece)
         if at == 0:
             continue  # a silent start is a recording of its own
-        watermark = draw(st.integers(*true_watermarks(times, at)))
-        packets.append(packet(piece, watermark, first=at - len(piece)))
+        low, high = true_watermarks(times, at)
+        told = draw(st.integers(min(high, max(low, told)), high))  # it does not fall either
+        packets.append(packet(piece, told, first=at - len(piece)))
     packets.append(packet([], until))
     return packets
 

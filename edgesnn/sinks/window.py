@@ -1,7 +1,7 @@
 """A window with the events, the answer and the latency (`--view`).
 
-q, Esc or closing the window ends the run. OpenCV's window belongs to one thread: it
-is opened, drawn and closed on a thread of this sink.
+q, Esc or closing the window ends the run. The pictures are drawn here, on a thread of the sink,
+and shown by a process of their own; see `window_process`.
 """
 
 from __future__ import annotations
@@ -11,76 +11,98 @@ import os
 import subprocess
 import sys
 import threading
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.decision import NOTHING, Decision, Monitor, RunInfo, Snapshot, Summary
-from edgesnn.errors import InputError, MissingDependency, RunError
+from edgesnn.errors import InputError, MissingDependency
 from edgesnn.events import Packet
+from edgesnn.sinks.window_process import SIZE
 
 Image = NDArray[np.uint8]
 
 _SIDE = 512  # pixels of the picture's longer side, at least
 _FOOT = 64  # pixels of text below it
-_REFRESH_MS = 33
+_REFRESH_S = 1 / 30
 _PATIENCE_S = 30
+_END_S = 2
 _BACKGROUND, _ON, _OFF = (20, 16, 14), (84, 180, 255), (255, 168, 89)  # blue, green, red
 _TEXT, _FAINT, _ACCENT = (230, 230, 230), (140, 140, 140), (98, 217, 127)
 _FULL = 3.0  # events of a pixel in the display window that give the full colour
-_ENDS = (27, ord("q"))
 
 
 def open_window(stop: threading.Event) -> EventWindow:
-    """Return the window sink after seeing that a window can be shown.
+    """Open the window and return its sink; `stop` is set when the user ends it.
 
     Raises InputError when there is no display, MissingDependency without OpenCV.
     """
-    if sys.platform == "darwin":
-        raise InputError(
-            "--view does not work on macOS, whose windows belong to the main thread; leave it out "
-            "to see the events in the terminal"
-        )
     if importlib.util.find_spec("cv2") is None:
         raise MissingDependency("--view needs OpenCV; install it with: pip install opencv-python")
-    if sys.platform == "linux" and not (os.environ.get("DISPLAY") and _display_answers()):
+    x11 = os.environ.get("DISPLAY")
+    window = _start() if x11 or sys.platform != "linux" else None
+    if window is None:
         raise InputError(
-            f"--view needs a display and there is none (DISPLAY is "
-            f"{os.environ.get('DISPLAY') or 'not set'}); run it on a desktop or with ssh -X, or "
-            "leave --view out to see the events in the terminal"
+            f"--view needs a display and there is none (DISPLAY is {x11 or 'not set'}); run it on "
+            "a desktop or with ssh -X, or leave --view out to see the events in the terminal"
         )
-    # Its wheel brings no fonts and says so on stderr for every window; none of ours has Qt text.
-    os.environ.setdefault("QT_LOGGING_RULES", "default.warning=false")
-    return EventWindow(stop)
+    return EventWindow(window, stop)
 
 
-def _display_answers() -> bool:
-    """Try a window in a process of its own: Qt ends the process when the display does not answer.
-
-    False also for an OpenCV that was built without windows.
-    """
-    attempt = "import cv2; cv2.namedWindow('edgesnn'); cv2.destroyAllWindows()"
-    command = [sys.executable, "-c", attempt]
+def _start() -> subprocess.Popen[bytes] | None:
+    """Start the window's process; None when no window comes up."""
+    window = subprocess.Popen(
+        [sys.executable, "-m", "edgesnn.sinks.window_process"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # Qt's remarks about fonts
+        start_new_session=True,  # Ctrl-C is for the run, which then closes the window
+    )
+    assert window.stdin is not None and window.stdout is not None
+    patience = threading.Timer(_PATIENCE_S, window.kill)
+    patience.start()
     try:
-        tried = subprocess.run(command, capture_output=True, timeout=_PATIENCE_S, check=False)
+        window.stdin.write(b"edgesnn\n")
+        window.stdin.flush()
+        ready = window.stdout.readline() == b"ready\n"
+    except BrokenPipeError:
+        ready = False
+    finally:
+        patience.cancel()
+    if not ready:
+        _end(window)
+        return None
+    return window
+
+
+def _end(window: subprocess.Popen[bytes]) -> None:
+    for stream in (window.stdin, window.stdout):
+        assert stream is not None
+        try:
+            stream.close()
+        except BrokenPipeError:
+            pass  # it had ended already
+    try:
+        window.wait(_END_S)
     except subprocess.TimeoutExpired:
-        return False
-    return tried.returncode == 0
+        window.kill()
+        window.wait()
 
 
 class EventWindow:
     """Pulls the newest snapshot 30 times a second; see `open_window`."""
 
-    def __init__(self, stop: threading.Event) -> None:
+    def __init__(self, window: subprocess.Popen[bytes], stop: threading.Event) -> None:
+        self._window = window
         self._stop = stop
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._failure: Exception | None = None
 
     def open(self, info: RunInfo, monitor: Monitor) -> None:
-        """Show the window."""
+        """Begin to draw."""
         self._thread = threading.Thread(
-            target=self._show, args=(info, monitor), name="edgesnn-window", daemon=True
+            target=self._draw, args=(monitor,), name="edgesnn-window", daemon=True
         )
         self._thread.start()
 
@@ -91,30 +113,24 @@ class EventWindow:
         """Decisions are drawn from snapshots."""
 
     def close(self, summary: Summary | None) -> None:
-        """Close the window; raises RunError when it had failed."""
-        if self._thread is None:
-            return
+        """Close the window, also one that no longer takes pictures."""
         self._closing.set()
-        self._thread.join()
-        self._thread = None
-        if self._failure is not None:
-            raise RunError(f"the window failed: {self._failure}") from self._failure
+        if self._thread is not None:
+            self._thread.join(_END_S)
+            if self._thread.is_alive():
+                self._window.kill()
+                self._thread.join()
+        _end(self._window)
 
-    def _show(self, info: RunInfo, monitor: Monitor) -> None:
-        import cv2
-
-        title = f"edgesnn {info.model}: {info.source}"
+    def _draw(self, monitor: Monitor) -> None:
+        pipe: IO[bytes] | None = self._window.stdin
+        assert pipe is not None
         try:
-            cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
-            while not self._closing.is_set():
-                cv2.imshow(title, window_image(monitor.latest()))
-                key = cv2.waitKey(_REFRESH_MS) & 0xFF
-                if key in _ENDS or cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
-                    break
-            cv2.destroyAllWindows()
-        except cv2.error as error:
-            self._failure = error
-        finally:
+            while not self._closing.wait(_REFRESH_S):
+                image = window_image(monitor.latest())
+                pipe.write(SIZE.pack(*image.shape[:2]) + image.tobytes())
+                pipe.flush()
+        except OSError:  # the user has closed the window
             self._stop.set()
 
 

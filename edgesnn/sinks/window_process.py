@@ -1,0 +1,64 @@
+"""The window's own process: pictures come in on stdin, `python -m edgesnn.sinks.window_process`.
+
+A window wants the main thread (macOS), may not move between threads (Qt), and ends the process
+when the display does not answer (Qt again). A process of its own gives it all that, and the run
+keeps its interpreter for itself.
+
+Protocol: the title as one line; we answer "ready" on stdout once the window is up; then pictures,
+each as height and width (int32, little-endian) and height * width * 3 bytes, blue first. The
+process ends when stdin does, and on q, Esc or the closing of the window.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import threading
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIZE = struct.Struct("<ii")
+_ENDS = (27, ord("q"))
+_REFRESH_MS = 15
+
+
+class _Newest:
+    """Reads pictures on a thread of its own and keeps the newest one."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.picture: NDArray[np.uint8] | None = None
+        self.ended = False
+        threading.Thread(target=self._read_all, args=(stream,), daemon=True).start()
+
+    def _read_all(self, stream: BinaryIO) -> None:
+        while len(head := stream.read(SIZE.size)) == SIZE.size:
+            height, width = SIZE.unpack(head)
+            pixels = stream.read(height * width * 3)
+            if len(pixels) == height * width * 3:
+                self.picture = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
+        self.ended = True
+
+
+def main() -> None:
+    """Show pictures until there are no more or the user has seen enough."""
+    import cv2
+
+    title = sys.stdin.buffer.readline().decode().strip()
+    cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    newest, shown = _Newest(sys.stdin.buffer), None
+    while not newest.ended:
+        if newest.picture is not None and newest.picture is not shown:
+            shown = newest.picture
+            cv2.imshow(title, shown)
+        if cv2.waitKey(_REFRESH_MS) & 0xFF in _ENDS:
+            break
+        if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
+            break
+
+
+if __name__ == "__main__":
+    main()
