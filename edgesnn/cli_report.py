@@ -34,6 +34,9 @@ def show_models(*, as_json: bool) -> None:
     if as_json:
         print(json.dumps(models, ensure_ascii=False))
         return
+    if not models:
+        print("no models are installed")
+        return
     table = _table(["name", "task", "licence"], ["params", "bytes"])
     for model in models:
         cells = [model["name"], model["task"], model["licence"]]
@@ -99,6 +102,7 @@ def show_profile(
         return
     print(f"{report['model']} on {report['backend']}, {report['source']}")
     _print(_stages(report))
+    print(f"synaptic operations and spikes, means of {report['counted_steps']} steps")
     _print(_work(report))
     memory, start = report["peak_memory_bytes"], report["startup_ms"]
     print(
@@ -120,8 +124,7 @@ def _stages(report: dict[str, Any]) -> Table:
 
 
 def _work(report: dict[str, Any]) -> Table:
-    title = f"per step ({report['counted_steps']} counted)"
-    table = _table([title, "kind"], ["dense", "effective", "share", "spikes", "firing"])
+    table = _table(["layer", "kind"], ["dense", "effective", "share", "spikes", "firing"])
     for layer in report["layers"]:
         dense, effective = layer["dense"], layer["effective"]
         table.add_row(
@@ -131,7 +134,7 @@ def _work(report: dict[str, Any]) -> Table:
             f"{effective:,.0f}",
             _percent(effective / dense if dense else 0.0),
             f"{layer['spikes']:,.0f}",
-            _percent(layer["rate"]),
+            _percent(layer["rate"]) if layer["spikes"] else "",
         )
     table.add_section()
     totals = report["operations_per_step"]
