@@ -165,7 +165,7 @@ def test_sinks_hear_the_run_in_the_promised_order_and_threads():
         ("first", "close"),
     ]
     assert heard_of(heard, "open")[0] == RunInfo(
-        "fake", (16, 16), "left-or-right", "fake", STEP, ("left", "right")
+        "fake", (16, 16), "left-or-right", "fake", STEP, ("left", "right"), can_wait=True
     )
     assert [n for who, what, n in heard if (who, what) == ("first", "packet")] == [20, 20, 11]
     assert sinks[0].threads == {"edgesnn-reader"}
