@@ -56,7 +56,7 @@ def run_app(name: str, where: SourceOptions, options: RunOptions) -> int:
             f"--duration {options.duration_s:g} is no time to run; give seconds above 0"
         )
     stop = threading.Event()
-    sinks = _sinks(options, stop)
+    sinks = _sinks(options, where.file, stop)
 
     from edgesnn.backend import backend
     from edgesnn.bundle import load_bundle
@@ -169,7 +169,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(width), int(height)
 
 
-def _sinks(options: RunOptions, stop: threading.Event) -> list[Sink]:
+def _sinks(options: RunOptions, playing: Path | None, stop: threading.Event) -> list[Sink]:
     """Return the sinks asked for; the last one opened is the first one closed."""
     sinks: list[Sink] = []
     if options.json:
@@ -183,7 +183,7 @@ def _sinks(options: RunOptions, stop: threading.Event) -> list[Sink]:
     if options.record is not None:
         from edgesnn.sinks.recorder import Recorder
 
-        sinks.append(Recorder(options.record))
+        sinks.append(Recorder(options.record, playing))
     if options.view:
         from edgesnn.sinks.window import open_window
 

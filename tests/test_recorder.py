@@ -7,6 +7,7 @@ from edgesnn.decision import RunInfo
 from edgesnn.errors import InputError, RunError
 from edgesnn.events import Packet, empty_events, events_from_arrays
 from edgesnn.sinks.recorder import Recorder
+from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.recording import read_events
 
 
@@ -63,6 +64,12 @@ def test_an_npz_without_events_is_still_a_recording_of_the_sensor(tmp_path):
 def test_names_that_cannot_be_written_are_refused_at_once(tmp_path, name, message):
     with pytest.raises(InputError, match=message):
         Recorder(tmp_path / name).open(info(), None)
+
+
+def test_a_folder_is_refused(tmp_path):
+    (tmp_path / "a.npz").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        Recorder(tmp_path / "a.npz")
 
 
 def test_an_unwritable_file_is_refused_at_open(tmp_path):
@@ -126,3 +133,42 @@ def test_a_failed_write_ends_the_run_with_a_reason(monkeypatch, tmp_path):
             recorder.packet(packet(i))
     with pytest.raises(RunError, match="disk full"):
         recorder.close(None)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "aedat4"])
+def test_the_recording_being_played_is_not_replaced(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    path.write_bytes(b"precious")
+    with pytest.raises(InputError, match="is the recording being played"):
+        Recorder(tmp_path / "." / path.name, playing=path)
+    Recorder(tmp_path / f"b.{suffix}", playing=path)
+    Recorder(path, playing=tmp_path / "gone.bs2")
+    assert path.read_bytes() == b"precious"
+
+
+def test_an_aedat4_can_be_read_while_it_is_written(tmp_path):
+    file = Aedat4File(tmp_path / "a.aedat4", "<DVX & 1>", (64, 48))
+    file.write(packet(*range(25_000)).events)
+    events, size = read_events(tmp_path / "a.aedat4")
+    file.close()
+    assert size == (64, 48)
+    assert events["t"].tolist() == list(range(25_000))
+
+
+def test_dv_processing_reads_what_we_write_and_writes_the_same_packets(tmp_path):
+    dv = pytest.importorskip("dv_processing")
+    ours, theirs = tmp_path / "ours.aedat4", tmp_path / "theirs.aedat4"
+    file = Aedat4File(ours, "DVX_1", (64, 48))
+    file.write(packet(3, 5, 8).events)
+    file.close()
+    recording = dv.io.MonoCameraRecording(str(ours))
+    assert (recording.getCameraName(), recording.getEventResolution()) == ("DVX_1", (64, 48))
+    config = dv.io.MonoCameraWriter.EventOnlyConfig("DVX_1", (64, 48), dv.CompressionType.NONE)
+    writer = dv.io.MonoCameraWriter(str(theirs), config)
+    store = dv.EventStore()
+    for event in packet(3, 5, 8).events.tolist():
+        store.push_back(*event)
+    writer.writeEvents(store)
+    del writer
+    last_packet = ours.read_bytes()[-(40 + 3 * 16) :]
+    assert last_packet in theirs.read_bytes()

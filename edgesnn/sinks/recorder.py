@@ -1,4 +1,4 @@
-"""Keep what a source gave: .aedat4 through dv-processing, or our own .npz.
+"""Keep what a source gave: .aedat4 or our own .npz.
 
 A thread of its own writes; the reading thread only queues packets. When a live source is faster
 than the writer, whole packets are left out, and the number is told at the end: never silently.
@@ -7,22 +7,24 @@ A recording as the source is waited for instead. Whatever ends the run, close fi
 
 from __future__ import annotations
 
-import queue
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from edgesnn.decision import Decision, Monitor, RunInfo, Summary
 from edgesnn.errors import InputError, RunError
 from edgesnn.events import EVENT, Events, Packet
-from edgesnn.sources.camera import dv_processing
+from edgesnn.ring import Ring
+from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.npz import npz_from_events
 
+_QUEUED_EVENTS = 4_000_000  # 64 MB
 _QUEUED_PACKETS = 2048
-_END = None
+_LOOK_UP_S = 0.1
 
 
 class _Writer(Protocol):
@@ -32,32 +34,46 @@ class _Writer(Protocol):
 
 
 class Recorder:
-    """The sink behind --record. path: ends in .aedat4 or .npz; an existing file is replaced."""
+    """The sink behind --record.
 
-    def __init__(self, path: str | Path) -> None:
+    path: ends in .aedat4 or .npz; an existing file is replaced. playing: the recording that is the
+    source, which is never replaced.
+    """
+
+    def __init__(self, path: str | Path, playing: str | Path | None = None) -> None:
         self._path = Path(path)
-        if self._path.suffix not in (".aedat4", ".npz"):
+        if self._path.suffix.lower() not in (".aedat4", ".npz"):
             raise InputError(f"--record {path}: the name must end in .aedat4 or .npz")
-        self._queue: queue.Queue[Events | None] = queue.Queue(_QUEUED_PACKETS)
+        if self._path.is_dir():
+            raise InputError(f"--record {path} is a folder; give the name of a file")
+        if playing is not None and _same_file(self._path, Path(playing)):
+            raise InputError(f"--record {path} is the recording being played; give another name")
+        self._ring = Ring(_QUEUED_EVENTS, _QUEUED_PACKETS)
         self._thread: threading.Thread | None = None
         self._failure: Exception | None = None
+        self._failed = threading.Event()
         self._can_wait = False
-        self.left_out = 0
+
+    @property
+    def left_out(self) -> int:
         """Events that were not written because the writer was too slow."""
+        return self._ring.dropped_events
 
     def open(self, info: RunInfo, monitor: Monitor) -> None:
         """Create the file; raises InputError when that is not possible."""
-        if not self._path.parent.is_dir():
-            raise InputError(f"--record {self._path}: there is no folder {self._path.parent}")
+        folder = self._path.parent
+        if not folder.is_dir():
+            raise InputError(f"--record {self._path}: there is no folder {folder}")
         try:
             writer: _Writer = (
                 _NpzWriter(self._path, info.size)
-                if self._path.suffix == ".npz"
-                else _Aedat4Writer(self._path, info)
+                if self._path.suffix.lower() == ".npz"
+                else Aedat4File(self._path, info.source.partition(":")[2], info.size)
             )
-        except (OSError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0]
-            raise InputError(f"--record {self._path} cannot be written: {first}") from error
+        except OSError as error:
+            raise InputError(
+                f"--record {self._path} cannot be written: {error.strerror or error}"
+            ) from error
         self._can_wait = info.can_wait
         self._thread = threading.Thread(
             target=self._write_all, args=(writer,), name="edgesnn-recorder"
@@ -67,16 +83,13 @@ class Recorder:
     def packet(self, packet: Packet) -> None:
         """Queue a packet for writing; raises RunError once writing has failed."""
         if self._failure is not None:
-            raise self._failed()
+            raise self._error()
         if not len(packet.events):
             return
         if self._can_wait:
-            self._put(packet.events)
+            self._ring.push_wait(packet, self._failed)
         else:
-            try:
-                self._queue.put_nowait(packet.events)
-            except queue.Full:
-                self.left_out += len(packet.events)
+            self._ring.push(packet)
 
     def decision(self, decision: Decision) -> None:
         """Decisions are not recorded: they follow from the events."""
@@ -86,35 +99,34 @@ class Recorder:
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._put(_END)
+        self._ring.end()
         thread.join()
         if self.left_out:
             print(
                 f"edgesnn: {self._path.name} lacks {self.left_out} events; writing was slower than "
-                "the camera (.npz is the faster format)",
+                "the camera",
                 file=sys.stderr,
             )
         if self._failure is not None:
-            raise self._failed()
+            raise self._error()
 
-    def _failed(self) -> RunError:
+    def _error(self) -> RunError:
         return RunError(f"recording to {self._path} failed: {self._failure}")
-
-    def _put(self, events: Events | None) -> None:
-        """Wait for room, unless the writer has failed and nobody empties the queue."""
-        while self._failure is None:
-            try:
-                return self._queue.put(events, timeout=0.1)
-            except queue.Full:
-                continue
 
     def _write_all(self, writer: _Writer) -> None:
         try:
-            while (events := self._queue.get()) is not _END:
-                writer.write(events)
-            writer.close()
+            with closing(writer):
+                while not self._ring.ended:
+                    packet = self._ring.pop(_LOOK_UP_S)
+                    if packet is not None:
+                        writer.write(packet.events)
         except Exception as error:
             self._failure = error
+            self._failed.set()
+
+
+def _same_file(a: Path, b: Path) -> bool:
+    return a.exists() and b.exists() and a.samefile(b)
 
 
 class _NpzWriter:
@@ -134,42 +146,3 @@ class _NpzWriter:
         events = np.empty(0, EVENT) if empty else np.memmap(self._raw, EVENT, "r")
         npz_from_events(self._path, events, self._size)
         self._raw.unlink()
-
-
-class _Aedat4Writer:
-    """dv-processing wants times that never fall: after a jump back the recording goes on where
-    the clock was, as the slicer does."""
-
-    def __init__(self, path: Path, info: RunInfo) -> None:
-        self._dv: Any = dv_processing()
-        name = info.source.partition(":")[2] or info.source
-        config = self._dv.io.MonoCameraWriter.EventOnlyConfig(
-            name, info.size, self._dv.CompressionType.LZ4
-        )
-        self._writer: Any = self._dv.io.MonoCameraWriter(str(path), config)
-        self._last_us = 0
-        self._offset_us = 0
-
-    def write(self, events: Events) -> None:
-        store = self._dv.EventStore()
-        push = store.push_back
-        t = events["t"] + self._offset_us
-        if int(t[0]) < self._last_us:
-            self._offset_us += self._last_us - int(t[0])
-            t = events["t"] + self._offset_us
-        t = np.maximum.accumulate(t)
-        rows = zip(
-            t.tolist(),
-            events["x"].tolist(),
-            events["y"].tolist(),
-            events["p"].tolist(),
-            strict=True,
-        )
-        for row in rows:
-            push(*row)
-        self._last_us = int(t[-1])
-        self._writer.writeEvents(store)
-
-    def close(self) -> None:
-        # There is no close: the file is finalised when the writer is destroyed.
-        self._writer = None

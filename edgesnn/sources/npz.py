@@ -67,6 +67,12 @@ def npz_from_events(path: Path, events: Events, size: tuple[int, int]) -> None:
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         np.savez_compressed(
-            file, **{name: events[name] for name in _ARRAYS}, width=size[0], height=size[1]
+            file,
+            t=events["t"],
+            x=events["x"],
+            y=events["y"],
+            p=events["p"],
+            width=size[0],
+            height=size[1],
         )
     part.replace(path)
