@@ -9,9 +9,9 @@ Small terminals lose the picture first, then the classes, then everything but th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -28,57 +28,48 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-class Screen:
-    """One picture of a run, a rich renderable that fills the terminal whatever its size."""
+Line = list[Segment]
 
-    def __init__(
-        self, info: RunInfo, snapshot: Snapshot | None, recent: Sequence[Decision]
-    ) -> None:
-        self._info = info
-        self._snapshot = snapshot
-        self._recent = recent
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield exactly as many lines as the terminal has."""
-        width, height = options.max_width, options.height or console.height
-        lines = self._lines(console, options, width, height)
-        for i, line in enumerate(lines[:height]):
-            yield from Segment.adjust_line_length(line, width)
-            if i + 1 < min(len(lines), height):
-                yield Segment.line()
+def screen(
+    info: RunInfo,
+    snapshot: Snapshot | None,
+    recent: Sequence[Decision],
+    console: Console,
+    size: tuple[int, int],
+) -> Iterator[Line]:
+    """Draw a run: at most as many lines as size (columns, rows) has, none wider than it.
 
-    def _lines(
-        self, console: Console, options: ConsoleOptions, width: int, height: int
-    ) -> list[list[Segment]]:
-        def text_lines(texts: Sequence[Text], columns: int) -> list[list[Segment]]:
-            given = options.update(width=max(1, columns), height=None)
-            return [console.render_lines(text, given)[0] for text in texts]
+    recent: decisions, oldest first. console: renders the text; nothing is written to it.
+    """
+    width, height = size
 
-        if self._snapshot is None:
-            waiting = [header(self._info, width), Text(), Text(" waiting for events", "dim")]
-            return text_lines(waiting, width)
-        if height < 4:
-            return text_lines([decision_line(self._snapshot)], width)
-        body = height - 3
-        drawn = self._picture(self._snapshot, width, body)
-        beside = width - (len(drawn) and _width_of(drawn[0]) + 4)
-        texts = pane(self._snapshot, self._recent, beside - 1, body)
-        right = text_lines(texts, beside)
-        lines = text_lines([header(self._info, width), Text()], width)
-        for i in range(max(len(drawn), len(right))):
-            left = drawn[i] if i < len(drawn) else []
-            margin = _width_of(drawn[0]) + 2 if drawn else 0
-            start = Segment.adjust_line_length([Segment("  "), *left], margin) if drawn else []
-            lines.append([*start, Segment("  " if drawn else " "), *(right[i : i + 1] or [[]])[0]])
-        lines += [[]] * (height - 1 - len(lines))
-        return [*lines[: height - 1], *text_lines([footer(self._snapshot)], width)]
+    def line(text: Text, columns: int = width) -> Line:
+        return console.render_lines(text, console.options.update(width=max(1, columns)))[0]
 
-    def _picture(self, snapshot: Snapshot, width: int, height: int) -> list[list[Segment]]:
-        _, rows, columns = snapshot.frame.shape
-        size = picture_size((columns, rows), width - PANE - 4, height)
-        if size[0] < _LEAST_PICTURE:
-            return []
-        return picture(snapshot.frame, *size)
+    if snapshot is not None and height < 4:
+        yield line(decision_line(snapshot))
+        return
+    yield line(header(info, width))
+    yield []
+    if snapshot is None:
+        yield line(Text(" waiting for events", "dim"))
+        return
+    drawn = _drawn(snapshot, width, height - 3)
+    left = 2 + sum(segment.cell_length for segment in drawn[0]) if drawn else 0
+    beside = width - left - 2
+    texts = pane(snapshot, recent, beside - 1, height - 3)
+    blank = Segment(" " * left)
+    for i in range(height - 3):
+        start = [Segment("  "), *drawn[i]] if i < len(drawn) else [blank]
+        yield [*start, Segment("  "), *(line(texts[i], beside) if i < len(texts) else [])]
+    yield line(footer(snapshot))
+
+
+def _drawn(snapshot: Snapshot, width: int, height: int) -> list[Line]:
+    _, rows, columns = snapshot.frame.shape
+    size = picture_size((columns, rows), width - PANE - 4, height)
+    return picture(snapshot.frame, *size) if size[0] >= _LEAST_PICTURE else []
 
 
 def header(info: RunInfo, width: int) -> Text:
@@ -193,7 +184,3 @@ def _count(number: float) -> str:
         if number >= unit:
             return f"{number / unit:.3g} {name}"
     return f"{number:.0f}"
-
-
-def _width_of(line: Sequence[Segment]) -> int:
-    return sum(segment.cell_length for segment in line)

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TextIO
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TextIO
 
 from edgesnn.decision import Decision, Monitor, RunInfo, Sink, Summary
 from edgesnn.errors import RunError
 from edgesnn.events import Packet
 
+if TYPE_CHECKING:
+    from rich.segment import Segment
+
 REFRESH_HZ = 20
 _REMEMBERED = 12
+_HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
 def terminal_sink(out: TextIO, stop: threading.Event) -> Sink:
@@ -105,17 +111,10 @@ class TerminalView:
     def open(self, info: RunInfo, monitor: Monitor) -> None:
         """Take the terminal over and begin to draw."""
         from rich.console import Console
-        from rich.live import Live
 
-        console = Console(file=self._out, highlight=False)
-        self._live = Live(
-            console=console,
-            screen=True,
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
-        self._live.start()
+        self._console = Console(file=self._out, highlight=False)
+        self._console.set_alt_screen(True)
+        self._console.show_cursor(False)
         self._thread = threading.Thread(
             target=self._draw, args=(info, monitor), name="edgesnn-terminal", daemon=True
         )
@@ -135,15 +134,37 @@ class TerminalView:
         self._closing.set()
         self._thread.join()
         self._thread = None
-        self._live.stop()
+        self._console.show_cursor(True)
+        self._console.set_alt_screen(False)
         PlainLines(self._out, self._stop).close(summary)
 
     def _draw(self, info: RunInfo, monitor: Monitor) -> None:
-        from edgesnn.sinks.screen import Screen
+        from edgesnn.sinks.screen import screen
 
         try:
             while not self._closing.wait(1 / REFRESH_HZ):
-                screen = Screen(info, monitor.latest(), self._recent)
-                self._live.update(screen, refresh=True)
+                width, height = os.get_terminal_size(self._out.fileno())
+                size = (width, height)
+                lines = screen(info, monitor.latest(), self._recent, self._console, size)
+                self._out.write(self._painted(lines, height))
+                self._out.flush()
         except OSError:
             self._stop.set()  # the terminal is gone; the run has nobody to talk to
+
+    def _painted(self, lines: Iterable[list[Segment]], height: int) -> str:
+        """Turn lines into one write: from the top left, each line cleared before it is drawn."""
+        from rich.console import COLOR_SYSTEMS
+
+        colours = COLOR_SYSTEMS.get(self._console.color_system or "")
+        painted = []
+        for line in lines:
+            cells = [
+                segment.style.render(segment.text, color_system=colours)
+                if segment.style
+                else segment.text
+                for segment in line
+            ]
+            painted.append(_CLEAR_LINE + "".join(cells))
+            time.sleep(0)  # lets a waiting step have the interpreter
+        below = "\r\n" + _CLEAR_BELOW if len(painted) < height else ""
+        return _HOME + "\r\n".join(painted[:height]) + below
