@@ -189,6 +189,14 @@ def test_a_paced_loop_keeps_the_pace_over_its_laps():
     assert 0.1 <= time.monotonic() - began < 0.5
 
 
+def test_a_late_reader_is_told_nothing_that_the_next_lap_breaks():
+    source = Recording(events_at(0, 9_000), (30, 20), "file:x", speed=1.0, loop=True)
+    source.read()
+    time.sleep(0.02)
+    assert source.read().watermark_us == 10_000  # and not the 20 ms that have passed
+    assert source.read().events["t"].tolist() == [10_000, 19_000]
+
+
 def test_an_unsorted_recording_keeps_its_order():
     events = events_at(10, 50, 20, 60, 5_000_000, 3)
     found = joined(packets_of(Recording(events, (30, 20), "file:x", speed=math.inf)))

@@ -158,6 +158,8 @@ class Recording:
         if stop < len(self._events):
             # Truthful whatever the host clock says: nothing before the next event is left.
             clock_us = min(clock_us, int(self._due_us[stop]))
+        elif self._loop:
+            clock_us = min(clock_us, self._first_us + self._lap_us)
         self._at = stop
         if not len(events):
             return Packet(empty_events(), clock_us + shift, arrival_ns)
