@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edgesnn.errors import MissingDependency
-from edgesnn.sources.camera import dv_processing
+from edgesnn.errors import MissingDependency, RunError
+from edgesnn.sources.camera import discovered, dv_processing
 
 _VIDEO = Path("/sys/class/video4linux")
 
@@ -32,14 +32,16 @@ def list_devices() -> list[Device]:
 
 def _dvs_cameras() -> list[Device]:
     try:
-        dv = dv_processing()
-    except MissingDependency as error:
+        found = discovered(dv_processing())
+    except (MissingDependency, RunError) as error:
         return [Device("missing", str(error), "")]
     return [
         Device(
-            "camera", str(found.cameraModel).rpartition(".")[2], f"--camera {found.serialNumber}"
+            "camera",
+            str(camera.cameraModel).rpartition(".")[2],
+            f"--camera {camera.serialNumber}",
         )
-        for found in dv.io.camera.discover()
+        for camera in found
     ]
 
 

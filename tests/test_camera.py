@@ -1,11 +1,15 @@
 import sys
 import time
+from datetime import timedelta
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from fake_camera import FakeCamera
+from fake_camera import Batch, FakeCamera
 
+from edgesnn.devices import list_devices
 from edgesnn.errors import InputError, MissingDependency, RunError
+from edgesnn.events import events_from_arrays
 from edgesnn.slicer import Slicer
 from edgesnn.sources import camera as module
 from edgesnn.sources.camera import Camera, open_camera
@@ -93,6 +97,35 @@ def test_unplugged_while_running_is_a_run_error():
     assert len(source.read().events) == 1
     with pytest.raises(RunError, match="was it unplugged"):
         source.read()
+
+
+@pytest.mark.parametrize("outside", [(64, 3), (3, 48), (65535, 0)])
+def test_an_event_outside_the_sensor_is_a_run_error(outside):
+    fake = FakeCamera([[NOW]])
+    events = events_from_arrays(np.array([NOW]), *np.array(outside)[:, None], np.array([1]))
+    fake.getNextEventBatch = lambda: Batch(events)
+    with pytest.raises(RunError, match="outside its 64 x 48 pixels"):
+        Camera(fake).read()
+
+
+def test_the_driver_is_asked_for_short_batches():
+    fake, asked = FakeCamera([]), []
+    fake.setTimeInterval = asked.append
+    Camera(fake)
+    assert asked == [timedelta(milliseconds=1)]
+
+
+def test_usb_that_cannot_be_searched_is_a_run_error_and_a_line_in_the_list(monkeypatch):
+    fake_dv(monkeypatch, [])
+    monkeypatch.setattr(sys.modules["dv_processing"].io.camera, "discover", no_usb)
+    with pytest.raises(RunError, match="cannot be searched for cameras: no access$"):
+        open_camera()
+    (device,) = [d for d in list_devices() if d.kind != "webcam"]
+    assert device.kind == "missing" and "no access" in device.model
+
+
+def no_usb():
+    raise RuntimeError("no access\nStacktrace: 0# 0x0")
 
 
 def test_errors_of_the_driver_become_one_line():

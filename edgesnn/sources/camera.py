@@ -4,11 +4,15 @@ The camera is polled without blocking. While it is silent the watermark goes on 
 2 ms behind, so that steps are taken on time whatever the scene does. Every other fault (unplugged,
 refused, out of range) becomes one error; a sensor clock that jumps back is passed on as it is, for
 the slicer to count.
+
+The driver commits events in batches, one a millisecond as asked for here: a longer interval would
+be latency, and its events would come after the watermark that the silence before them told.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +20,9 @@ from edgesnn.errors import InputError, MissingDependency, RunError
 from edgesnn.events import EVENT, Packet, empty_events
 
 _NAP_S = 0.001
+_BATCH = timedelta(milliseconds=1)
 _SILENCE_MARGIN_US = 2_000
-"""How far the watermark of a silent camera stays behind: longer than a transfer takes."""
+"""How far the watermark of a silent camera stays behind: longer than a batch and its transfer."""
 
 
 def dv_processing() -> ModuleType:
@@ -43,7 +48,7 @@ def open_camera(serial: str | None = None) -> Camera:
     dv-processing 2.x, RunError when the camera is there but cannot be opened.
     """
     dv = dv_processing()
-    found = [str(device.serialNumber) for device in dv.io.camera.discover()]
+    found = [str(device.serialNumber) for device in discovered(dv)]
     if not found:
         raise InputError(
             "no DVS camera was found; plug one in (on Linux install its udev rules too), or use "
@@ -56,19 +61,31 @@ def open_camera(serial: str | None = None) -> Camera:
     try:
         device = dv.io.camera.open(serial or found[0])
     except (RuntimeError, IndexError) as error:
-        first = str(error).strip().splitlines()[0]
         raise RunError(
-            f"camera {serial or found[0]} is there but cannot be opened ({first}); is another "
-            "program using it, and may this user access it?"
+            f"camera {serial or found[0]} is there but cannot be opened ({first_line(error)}); is "
+            "another program using it, and may this user access it?"
         ) from error
     return Camera(device)
+
+
+def discovered(dv: ModuleType) -> list[Any]:
+    """Return descriptors of the cameras that are plugged in; raises RunError without USB."""
+    try:
+        return list(dv.io.camera.discover())
+    except (RuntimeError, IndexError) as error:
+        raise RunError(f"USB cannot be searched for cameras: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Return what a C++ exception says, without its stack trace."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class Camera:
     """An opened dv-processing camera as a source; see `edgesnn.events.Source`.
 
     device: what dv.io.camera.open returns, or anything with its getCameraName,
-    getEventResolution, getNextEventBatch and isRunning.
+    getEventResolution, getNextEventBatch and isRunning; setTimeInterval is used when it is there.
     """
 
     can_wait = False
@@ -79,6 +96,8 @@ class Camera:
             raise InputError(f"camera {device.getCameraName()} has no event stream")
         self.name = f"camera:{device.getCameraName()}"
         self.size = (int(size[0]), int(size[1]))
+        if hasattr(device, "setTimeInterval"):
+            device.setTimeInterval(_BATCH)
         self._device: Any | None = device
         self._last_us: int | None = None
         self._last_ns = 0
@@ -100,8 +119,7 @@ class Camera:
         except (RuntimeError, IndexError) as error:
             if self._device is None:
                 return None
-            first = str(error).strip().splitlines()[0]
-            raise RunError(f"{self.name} failed: {first}") from error
+            raise RunError(f"{self.name} failed: {first_line(error)}") from error
         if not alive:
             if self._device is None:
                 return None
@@ -111,6 +129,12 @@ class Camera:
             time.sleep(_NAP_S)
             return self._silence(now)
         events = batch.numpy().view(EVENT)
+        if events["x"].max() >= self.size[0] or events["y"].max() >= self.size[1]:
+            width, height = self.size
+            raise RunError(
+                f"{self.name} sent an event outside its {width} x {height} pixels; unplug it and "
+                "plug it in again, over a shorter cable if that does not help"
+            )
         self._last_us, self._last_ns = int(events["t"][-1]), now
         return Packet(events, self._last_us, now)
 

@@ -41,9 +41,8 @@ def opencv() -> ModuleType:
             else "install it with: pip install opencv-python"
         )
         raise MissingDependency(f"this needs OpenCV ({error}); {hint}") from error
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # what goes wrong is told by our own sentence, not by its warnings too
+    # What goes wrong is told by our own sentence, not by its warnings too.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2
 
 
@@ -139,15 +138,18 @@ class Webcam:
         """Read frames until there are none; a slow engine makes old ones fall out, not pile up."""
         rate = self._capture.get(5)  # CAP_PROP_FPS
         pause_s = 1 / rate if self._ends and rate > 0 else 0.0
-        while not self._closing.is_set():
-            good, picture = self._capture.read()
-            if not good:
-                break
-            self._offer((time.monotonic_ns(), _squared(picture)))
-            if pause_s:
-                self._closing.wait(pause_s)  # a video comes at its own pace, as a camera does
-        self._capture.release()
-        self._offer(_DONE)
+        try:
+            while not self._closing.is_set():
+                good, picture = self._capture.read()
+                if not good:
+                    break
+                taken_ns = time.monotonic_ns()
+                self._offer((taken_ns, _squared(picture)))
+                if pause_s:
+                    self._closing.wait(pause_s)  # a video comes at its own pace, as a camera does
+        finally:
+            self._capture.release()
+            self._offer(_DONE)
 
     def _offer(self, frame: tuple[int, NDArray[np.uint8]] | None) -> None:
         while not self._closing.is_set():
