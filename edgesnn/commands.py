@@ -144,8 +144,9 @@ def devices() -> None:
 
     found = list_devices()
     for device in found:
-        print(device)
-    if not found:
+        use = f"edgesnn run gesture {device.option}" if device.option else "not available"
+        print(f"{device.model}: {use}")
+    if not any(device.option for device in found):
         print("no camera found; edgesnn run gesture --demo needs none")
 
 

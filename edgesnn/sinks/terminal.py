@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
 from edgesnn.decision import Decision, Monitor, RunInfo, Sink, Summary
-from edgesnn.errors import RunError
 from edgesnn.events import Packet
+from edgesnn.sinks.lines import LineWriter
 
 if TYPE_CHECKING:
     from rich.segment import Segment
@@ -58,44 +58,32 @@ def decision_line(decision: Decision) -> str:
 class PlainLines:
     """One line per decision, then the summary; for pipes, logs and plain terminals.
 
-    stop: set when nobody reads any more; the rest is then dropped in silence.
+    stop: set when nobody reads any more.
     """
 
     def __init__(self, out: TextIO, stop: threading.Event) -> None:
-        self._out = out
-        self._stop = stop
-        self._unread = False
+        self._lines = LineWriter(out, stop)
 
     def open(self, info: RunInfo, monitor: Monitor) -> None:
         """Say what runs."""
         width, height = info.size
-        self._write(
+        self._lines.write(
             f"edgesnn {info.model}: {info.source} ({width}x{height}), {info.backend}, "
             f"{info.step_us / 1e3:g} ms steps"
         )
 
     def packet(self, packet: Packet) -> None:
         """Packets are not told."""
+        self._lines.look()
 
     def decision(self, decision: Decision) -> None:
         """Write one line."""
-        self._write(decision_line(decision))
+        self._lines.write(decision_line(decision))
 
     def close(self, summary: Summary | None) -> None:
         """Write the summary, unless the run failed."""
         for line in summary_lines(summary) if summary is not None else ():
-            self._write(line)
-
-    def _write(self, line: str) -> None:
-        if self._unread:
-            return
-        try:
-            print(line, file=self._out, flush=True)
-        except BrokenPipeError:
-            self._unread = True
-            self._stop.set()
-        except (OSError, ValueError) as error:
-            raise RunError(f"the output cannot be written: {error}") from error
+            self._lines.write(line)
 
 
 class TerminalView:
