@@ -144,10 +144,11 @@ def _numbers(snapshot: Snapshot, width: int) -> list[Text]:
     speed = Text("latency ", "dim", no_wrap=True)
     speed.append(_milliseconds(latency.p50), "bold not dim").append(" p50  ")
     speed.append(_milliseconds(latency.p99), "bold not dim").append(" p99")
-    lost = Text("late    ", "dim", no_wrap=True)
-    lost.append_text(_fault(snapshot.steps_late)).append(" steps   dropped ")
-    lost.append_text(_fault(snapshot.dropped)).append(" events")
-    return [rate, speed, lost]
+    late = Text("late    ", "dim", no_wrap=True)
+    late.append_text(_fault(snapshot.steps_late)).append(" steps")
+    dropped = Text("dropped ", "dim", no_wrap=True)
+    dropped.append_text(_fault(snapshot.dropped)).append(" events")
+    return [rate, speed, late, dropped]
 
 
 def _fault(number: int) -> Text:

@@ -1,0 +1,28 @@
+import dataclasses
+
+import pytest
+
+from edgesnn.app import APPS, App, load_app, sample_path
+from edgesnn.errors import InputError
+from edgesnn.sources.recording import read_events
+
+
+@pytest.mark.parametrize("name", APPS)
+def test_every_app_is_a_frozen_description_with_a_playable_sample(name: str) -> None:
+    app = load_app(name)
+    assert isinstance(app, App) and app.name == name and app.summary.endswith(".")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        app.model = "other"  # type: ignore[misc]
+    events, size = read_events(sample_path(app))
+    assert size == (128, 128) and len(events) > 10_000
+
+
+def test_an_unknown_app_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="no app 'os'; the apps here are: gesture"):
+        load_app("os")
+
+
+def test_a_missing_sample_says_what_to_do() -> None:
+    app = App("gesture", "Waves.", "gesture", "no_such_sample.bs2")
+    with pytest.raises(InputError, match="no_such_sample.bs2 is missing .* name a source"):
+        sample_path(app)
