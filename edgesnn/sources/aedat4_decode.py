@@ -7,9 +7,13 @@ dv-processing's own. Exit code 3 and one line on standard error when the file ca
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 from edgesnn.events import EVENT
+
+_ORPHAN_S = 120
+"""After so long without a batch a decoder that hangs ends by itself, its parent gone or not."""
 
 
 def main(path: str) -> int:
@@ -18,20 +22,27 @@ def main(path: str) -> int:
 
     out = sys.stdout.buffer
     try:
+        # The kernel's default for the alarm ends the process even inside a call that never returns.
+        signal.alarm(_ORPHAN_S)
         recording = dv.io.MonoCameraRecording(path)
         if not recording.isEventStreamAvailable():
-            print("it has no event stream", file=sys.stderr)
-            return 3
+            return _refuse("it has no event stream")
         out.write(json.dumps(recording.getEventResolution()).encode() + b"\n")
+        # Of this stream alone: isRunning() without a name is over when any stream is.
         while recording.isRunning("events"):
+            signal.alarm(_ORPHAN_S)
             batch = recording.getNextEventBatch()
             if batch is not None:
                 out.write(batch.numpy().view(EVENT).tobytes())
     except (RuntimeError, IndexError, ValueError) as error:
-        print(str(error).strip().splitlines()[0], file=sys.stderr)
-        return 3
+        return _refuse((str(error).strip().splitlines() or ["no reason given"])[0])
     out.flush()
     return 0
+
+
+def _refuse(why: str) -> int:
+    print(why, file=sys.stderr)
+    return 3
 
 
 if __name__ == "__main__":

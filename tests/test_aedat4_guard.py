@@ -1,0 +1,76 @@
+import sys
+import time
+
+import pytest
+
+from edgesnn.errors import InputError, MissingDependency
+from edgesnn.sources import aedat4 as module
+from edgesnn.sources.aedat4 import events_from_aedat4
+
+
+@pytest.fixture
+def decoder(monkeypatch, tmp_path):
+    """Return a function that puts a program in place of the decoder; gives a file to decode."""
+
+    def replace(program):
+        script = tmp_path / "decoder.py"
+        script.write_text("import sys, time\nout = sys.stdout.buffer\n" + program)
+        popen = module.subprocess.Popen
+
+        def started(command, **options):
+            return popen([sys.executable, str(script)], **options)
+
+        monkeypatch.setattr(module.subprocess, "Popen", started)
+        monkeypatch.setattr(module, "_SILENCE_S", 1.0)
+        path = tmp_path / "a.aedat4"
+        path.write_bytes(module._MAGIC + bytes(50))
+        return path
+
+    pytest.importorskip("dv_processing")
+    return replace
+
+
+def test_events_and_size_come_through(decoder):
+    path = decoder("out.write(b'[5, 4]\\n' + bytes(32))")
+    events, size = events_from_aedat4(path)
+    assert (size, events.tolist()) == ((5, 4), [(0, 0, 0, 0)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("while True: pass", "nothing came for 1 s"),
+        ("out.write(b'[5, 4]\\n'); out.flush(); time.sleep(60)", "nothing came for 1 s"),
+        ("out.close(); sys.stdout = None; import os; os.close(1); time.sleep(60)", "does not end"),
+        ("import os; os.abort()", "the decoder crashed; the file is damaged"),
+        ("print('bad table', file=sys.stderr); sys.exit(3)", "decoded: bad table; the file"),
+        ("while True: out.write(bytes(100_000))", "decodes to more than it can hold"),
+        ("out.write(b'[5, 4]\\n' + bytes(17))", "stopped inside an event"),
+        ("out.write(b'null\\n')", "does not say how large"),
+        ("pass", "does not say how large"),
+    ],
+)
+def test_whatever_the_decoder_does_is_one_error_in_time(decoder, program, message):
+    path = decoder(program)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=message):
+        events_from_aedat4(path)
+    assert time.monotonic() - began < 8
+
+
+def test_a_decoder_that_hangs_is_gone_afterwards(decoder, monkeypatch):
+    path = decoder("while True: pass")
+    started, popen = [], module.subprocess.Popen
+    monkeypatch.setattr(
+        module.subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[0]
+    )
+    with pytest.raises(InputError):
+        events_from_aedat4(path)
+    assert started[0].returncode == -9
+
+
+def test_without_dv_processing_the_pip_line_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    (tmp_path / "a.aedat4").write_bytes(module._MAGIC)
+    with pytest.raises(MissingDependency, match='pip install "dv-processing>=2"'):
+        events_from_aedat4(tmp_path / "a.aedat4")
