@@ -155,6 +155,16 @@ def test_an_aedat4_can_be_read_while_it_is_written(tmp_path):
     assert events["t"].tolist() == list(range(25_000))
 
 
+def test_a_cut_off_aedat4_keeps_what_was_written_before(tmp_path):
+    path = tmp_path / "a.aedat4"
+    file = Aedat4File(path, "DVX_1", (64, 48))
+    for first in range(0, 300, 100):
+        file.write(packet(*range(first, first + 100)).events)
+    file.close()
+    path.write_bytes(path.read_bytes()[:-7])
+    assert read_events(path)[0]["t"].tolist() == list(range(200))
+
+
 def test_dv_processing_reads_what_we_write_and_writes_the_same_packets(tmp_path):
     dv = pytest.importorskip("dv_processing")
     ours, theirs = tmp_path / "ours.aedat4", tmp_path / "theirs.aedat4"

@@ -74,13 +74,18 @@ def makers(files):
         f"{suffix} at {speed}": lambda a=suffix, b=speed: recording(files, a, b)
         for suffix, speed in RECORDINGS
     }
-    made["camera"] = lambda: Camera(FakeCamera(busy + [None] * 20))
+    for speed in (math.inf, 1.0):
+        made[f"looped at {speed}"] = lambda b=speed: open_recording(
+            files / "a.bs2", speed=b, loop=True, size=SIZE
+        )
+    made["camera"] = lambda: Camera(FakeCamera(busy + [None] * 1000))
     made["video as webcam"] = lambda: open_webcam(files / "a.avi")
     made["demo"] = lambda: open_demo(0)
     return made
 
 
 NAMES = list(makers(None))
+ENDLESS = {"looped at inf", "looped at 1.0", "camera", "demo"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -88,11 +93,11 @@ def test_contract(files, name):
     make = makers(files)[name]
     source = make()
     check_name_and_size(source)
-    packets = packets_of(source, 25 if name in ("camera", "demo") else 10_000)
+    packets = packets_of(source, 25 if name in ENDLESS else 10_000)
     assert joined(packets).size
     check_packets(source, packets)
-    if name in ("camera", "demo"):
-        source.close()  # live sources have no end of their own
+    if name in ENDLESS:
+        source.close()
     check_ends_once(source)
     check_close_from_another_thread(make)
 
