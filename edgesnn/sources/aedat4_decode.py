@@ -18,7 +18,7 @@ _ORPHAN_S = 120
 
 def main(path: str) -> int:
     """Decode one file to standard output; return the exit code."""
-    import dv_processing as dv
+    import dv_processing as dv  # type: ignore[import-not-found]
 
     out = sys.stdout.buffer
     try:

@@ -29,7 +29,7 @@ def dv_processing() -> ModuleType:
     """Import dv-processing 2.x; raises MissingDependency with the exact pip line."""
     wanted = 'pip install "dv-processing>=2"'
     try:
-        import dv_processing as dv
+        import dv_processing as dv  # type: ignore[import-not-found]
     except ImportError as error:
         raise MissingDependency(
             f"DVS cameras need dv-processing ({error}); install it with: {wanted}"
