@@ -11,10 +11,11 @@ process ends when stdin does, and on q, Esc or the closing of the window.
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import threading
-from typing import BinaryIO
+from io import RawIOBase
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,29 +28,42 @@ _REFRESH_MS = 15
 class _Newest:
     """Reads pictures on a thread of its own and keeps the newest one."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: RawIOBase) -> None:
         self.picture: NDArray[np.uint8] | None = None
         self.ended = False
         threading.Thread(target=self._read_all, args=(stream,), daemon=True).start()
 
-    def _read_all(self, stream: BinaryIO) -> None:
-        while len(head := stream.read(SIZE.size)) == SIZE.size:
+    def _read_all(self, stream: RawIOBase) -> None:
+        while head := _exactly(stream, SIZE.size):
             height, width = SIZE.unpack(head)
-            pixels = stream.read(height * width * 3)
-            if len(pixels) == height * width * 3:
+            if pixels := _exactly(stream, height * width * 3):
                 self.picture = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
         self.ended = True
+
+
+def _exactly(stream: RawIOBase, count: int) -> bytes:
+    """Read that many bytes; none when the stream ends before."""
+    parts, missing = [], count
+    while missing:
+        part = stream.read(missing)
+        if not part:
+            return b""
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
 
 
 def main() -> None:
     """Show pictures until there are no more or the user has seen enough."""
     import cv2
 
-    title = sys.stdin.buffer.readline().decode().strip()
+    # Unbuffered: the reading thread must hold no lock when the interpreter shuts down.
+    pictures = os.fdopen(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    title = pictures.readline().decode().strip()
     cv2.namedWindow(title, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    newest, shown = _Newest(sys.stdin.buffer), None
+    newest, shown = _Newest(pictures), None
     while not newest.ended:
         if newest.picture is not None and newest.picture is not shown:
             shown = newest.picture
