@@ -90,13 +90,14 @@ def show_profile(
     *,
     backend_name: str,
     model_name: str | None,
+    steps: int,
     as_json: bool,
 ) -> None:
     """Print where the time and the work of a model go."""
     app = load_app(app_name)
     from edgesnn.profile import profile
 
-    report = profile(model_name or app.model, file or sample_path(app), backend_name)
+    report = profile(model_name or app.model, file or sample_path(app), backend_name, steps)
     if as_json:
         print(json.dumps(report, ensure_ascii=False))
         return

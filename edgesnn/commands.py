@@ -188,12 +188,13 @@ def profile(
     file: RecordingPath = None,
     backend: BackendName = "onnx_cpu",
     model: ModelName = None,
+    steps: Annotated[int, typer.Option(help="How many steps to time.", min=1)] = 2000,
     as_json: Json = False,
 ) -> None:
     """Measure where the time, the memory and the synaptic operations go."""
     from edgesnn.cli_report import show_profile
 
-    show_profile(name, file, backend_name=backend, model_name=model, as_json=as_json)
+    show_profile(name, file, backend_name=backend, model_name=model, steps=steps, as_json=as_json)
 
 
 @app.command()

@@ -45,10 +45,12 @@ class StageMeter:
             self.inputs.append(x.copy())
 
 
-def profile(model_name: str, recording: Path, backend_name: str = "onnx_cpu") -> dict[str, Any]:
+def profile(
+    model_name: str, recording: Path, backend_name: str = "onnx_cpu", steps: int = STEPS
+) -> dict[str, Any]:
     """Measure a model on a recording; return plain JSON values, see docs/profile.md.
 
-    Imports and loads everything itself, because that is the start-up time. Raises InputError for
+    steps: how many are timed. Imports and loads everything itself, because that is the start-up time. Raises InputError for
     a model, backend or recording that cannot be used.
     """
     began_ns = time.monotonic_ns()
@@ -69,7 +71,7 @@ def profile(model_name: str, recording: Path, backend_name: str = "onnx_cpu") ->
         [],
         backend_name=backend_name,
         stop=threading.Event(),
-        duration_s=STEPS * step_s,
+        duration_s=steps * step_s,
         probe=meter,
     )
     memory = peak_memory_bytes()

@@ -1,0 +1,37 @@
+"""What is loaded when: a small device should not wait for what it does not use."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import programs
+
+from edgesnn.quantize.save import save_bundle
+
+REPORT = "import sys; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+
+
+def loaded_by(statement: str) -> set[str]:
+    told = subprocess.run(
+        [sys.executable, "-c", f"{statement}; {REPORT}"], capture_output=True, text=True, check=True
+    )
+    return set(told.stdout.splitlines()[-1].split())
+
+
+def test_importing_edgesnn_loads_numpy_and_nothing_heavier() -> None:
+    added = loaded_by("import edgesnn") - loaded_by("import numpy")
+    assert {name for name in added if name not in sys.stdlib_module_names} == {"edgesnn"}
+
+
+def test_running_an_app_never_loads_torch_or_onnx(tmp_path: Path) -> None:
+    given = (programs.gesture_shaped(), programs.ENCODER, programs.READOUT, {"task": "none"})
+    save_bundle(tmp_path, "gesture", *given)
+    line = ["run", "gesture", "--json", "--speed", "max", "--model", str(tmp_path / "gesture.json")]
+    loaded = loaded_by(f"from edgesnn.cli import run_line; assert run_line({line!r}) == 0")
+    assert {"edgesnn", "numpy", "onnxruntime", "typer"} <= loaded
+    assert not loaded & {"torch", "onnx", "rich", "cv2", "dv_processing"}
+
+
+def test_the_help_needs_no_runtime() -> None:
+    loaded = loaded_by("from edgesnn.cli import run_line; assert run_line(['run', '--help']) == 0")
+    assert not loaded & {"onnxruntime", "torch", "onnx", "cv2", "dv_processing"}
