@@ -7,8 +7,8 @@ The peer is written as its users would: `layer.Conv2d`, `neuron.SlidingPSN` in s
 program's weights, taps and thresholds as float32, `torch.inference_mode`. Synaptic delays of the
 first layer are a queue of frames in front of its convolution. Both see the same inputs and must
 give the same outputs before any time is taken; then blocks of steps alternate, so that a noisy
-machine is noisy for both. The fastest steps are printed beside the medians: on a machine that others use, long
-steps are interrupted more often than short ones.
+machine is noisy for both. The fastest steps are printed beside the medians: on a machine that
+others use, long steps are interrupted more often than short ones.
 """
 
 from __future__ import annotations

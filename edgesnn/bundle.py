@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgesnn.errors import BundleError
-from edgesnn.program import Program, Tensor, from_dict, state_shapes
+from edgesnn.program import Program, Tensor, from_dict
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -62,7 +62,7 @@ class ReadoutSpec:
     quiet_us: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
     """A model as loaded from disk. onnx is the exported graph's bytes; parity its test vector."""
 
@@ -122,11 +122,6 @@ def verify(bundle: Bundle, model: Model) -> None:
     for name, found in stream.snapshot().items():
         if not np.array_equal(found, bundle.parity[name]):
             raise BundleError(f"{bundle.program.name}: {name} differs after the parity vector")
-
-
-def parity_names(program: Program) -> list[str]:
-    """Return what a parity vector holds: x (T, C, H, W), y (T, ...) and the final states."""
-    return ["x", "y", *state_shapes(program)]
 
 
 def _place(name_or_path: str | Path) -> tuple[Path | Traversable, str]:

@@ -53,9 +53,9 @@ State = dict[str, Tensor]
 """The whole memory of a stream, by name; see `state_shapes`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A network as integers.
+    """A network as integers. Two programs are equal when their hashes are.
 
     name: of the network. step_us: length of one step in microseconds of event time.
     input_shape: (channels, height, width) of x. input_high: largest value of x.
@@ -70,7 +70,7 @@ class Program:
     nodes: tuple[Node, ...]
     output: str
     tensors: dict[str, Tensor] = field(repr=False)
-    values: dict[str, Value] = field(init=False, repr=False, compare=False)
+    values: dict[str, Value] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the whole program and derive each node's shape and bounds.
@@ -91,6 +91,14 @@ class Program:
             digest.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
             digest.update(np.ascontiguousarray(tensor).tobytes())
         return digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        """Compare descriptions and tensors, by hash."""
+        return isinstance(other, Program) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        """Equal programs have equal hashes."""
+        return hash(self.sha256)
 
     @property
     def output_shape(self) -> tuple[int, ...]:
