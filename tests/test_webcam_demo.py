@@ -1,3 +1,5 @@
+import importlib.abc
+import sys
 import time
 
 import numpy as np
@@ -8,7 +10,7 @@ pytest.importorskip("cv2")
 from test_sources_contract import write_video  # noqa: E402
 
 from edgesnn import devices  # noqa: E402
-from edgesnn.errors import InputError, RunError  # noqa: E402
+from edgesnn.errors import InputError, MissingDependency, RunError  # noqa: E402
 from edgesnn.sources import webcam as module  # noqa: E402
 from edgesnn.sources.demo import open_demo  # noqa: E402
 from edgesnn.sources.webcam import Webcam, open_webcam  # noqa: E402
@@ -108,6 +110,43 @@ def test_the_demo_runs_in_real_time_and_says_what_it_performs():
     assert 0 <= source.label <= 10
 
 
+def test_a_slow_machine_draws_fewer_pictures_and_does_not_drift(monkeypatch):
+    source = open_demo(3)
+    draw = source._scene.frame
+
+    def slow(t_us):
+        time.sleep(0.03)
+        return draw(t_us)
+
+    monkeypatch.setattr(source._scene, "frame", slow)
+    source.read()
+    began = time.monotonic()
+    marks = [source.read().watermark_us for _ in range(8)]
+    took_us = (time.monotonic() - began) * 1e6
+    assert min(np.diff(marks)) >= 30_000
+    assert marks[-1] == pytest.approx(took_us, abs=80_000)
+
+
+@pytest.mark.parametrize(
+    ("reason", "wanted"),
+    [
+        ("No module named 'cv2'", "pip install opencv-python"),
+        ("libGL.so.1: cannot open shared object file", "apt-get install libgl1"),
+    ],
+)
+def test_without_opencv_the_sentence_says_what_to_install(monkeypatch, reason, wanted):
+    class Absent(importlib.abc.MetaPathFinder):
+        def find_spec(self, name, path=None, target=None):
+            if name == "cv2":
+                raise ImportError(reason)
+
+    monkeypatch.delitem(sys.modules, "cv2")
+    monkeypatch.setattr(sys, "meta_path", [Absent(), *sys.meta_path])
+    for start in (lambda: open_webcam(0), open_demo):
+        with pytest.raises(MissingDependency, match=wanted):
+            start()
+
+
 def test_webcams_are_listed_by_the_index_that_delivers_pictures(tmp_path):
     for number, index, name in ((0, "0", "Front"), (1, "1", "Front"), (10, "0", "Back")):
         entry = tmp_path / f"video{number}"
@@ -123,8 +162,6 @@ def test_webcams_are_listed_by_the_index_that_delivers_pictures(tmp_path):
 
 
 def test_what_cannot_be_looked_for_is_said(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "dv_processing", None)
     (missing,) = devices._dvs_cameras()
     assert missing.kind == "missing" and "pip install" in missing.model

@@ -36,8 +36,8 @@ def opencv() -> ModuleType:
         import cv2
     except ImportError as error:
         hint = (
-            "install the system's OpenGL library: apt-get install libgl1"
-            if "libGL" in str(error)
+            "install the system's libraries: apt-get install libgl1 libglib2.0-0"
+            if "shared object" in str(error)
             else "install it with: pip install opencv-python"
         )
         raise MissingDependency(f"this needs OpenCV ({error}); {hint}") from error
