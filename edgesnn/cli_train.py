@@ -30,7 +30,7 @@ def train_app(
     updates: int | None,
     seed: int,
 ) -> None:
-    """Train an app's network into folder `out`; prints where the last checkpoint lies.
+    """Train an app's network and write its bundle, both into folder `out`; tell how good it is.
 
     Raises InputError for folders that cannot be used, MissingDependency without PyTorch.
     """
@@ -51,12 +51,14 @@ def train_app(
         )
     if start is not None and not start.is_file():
         raise InputError(f"--start {start} is not a file")
-    if importlib.util.find_spec("torch") is None:
-        raise MissingDependency(
-            'training needs PyTorch; install it with: pip install "edgesnn[train]"'
-        )
+    for package in ("torch", "onnx"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependency(
+                f'training needs {package}; install it with: pip install "edgesnn[train]"'
+            )
     train = getattr(importlib.import_module("edgesnn.models.train"), f"train_{app.name}")
-    last = train(
+    ship = importlib.import_module("edgesnn.quantize.ship").ship
+    trained = train(
         out,
         data=given.data,
         clips=given.clips,
@@ -67,4 +69,14 @@ def train_app(
         updates=updates,
         seed=seed,
     )
-    print(f"the last checkpoint is {last}")
+    bundle = ship(
+        trained.checkpoint,
+        out,
+        sets=trained.checks,
+        calibrate_on=next(iter(trained.checks)),
+        card={"task": app.summary, "licence": "", "recipe": f"edgesnn train {app.name}"},
+        name=app.name,
+    )
+    for row in bundle.card["accuracy"]:
+        print(f"{row['data']}: {row['accuracy']:.1%} of {row['n']}, integer program, streamed")
+    print(f"try it with: edgesnn run {app.name} --model {out / app.name}.json")

@@ -62,6 +62,8 @@ def train_gesture(
         checks[f"recordings of {validate.name}, mirrored and reversed too"] = with_variants(real)
     if not trained and clips is None:
         raise InputError("there is nothing to train on: give --data, --clips or --recordings")
+    if not checks:
+        checks["the recordings it was trained on"] = trained
     share = 1.0 if clips is None else RECORDINGS_SHARE if trained else 0.0
     recipe = replace(recipe, seed=seed, share=share, updates=updates or recipe.updates)
     train(out, clips, trained, checks, recipe, start, resume)

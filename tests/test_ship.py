@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from test_dvs_gesture import write_set  # noqa: E402
+
+from edgesnn.backend import backend  # noqa: E402
+from edgesnn.bundle import load_bundle, verify  # noqa: E402
+from edgesnn.cli_train import TrainingData, train_app  # noqa: E402
+from edgesnn.quantize.ship import calibrated_scale, macs_per_step  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The official layout in, one update, a bundle out: everything `edgesnn train` does."""
+    folder = tmp_path_factory.mktemp("dvs")
+    write_set(folder)
+    out = folder / "out"
+    train_app("gesture", out, TrainingData(data=folder), None, False, 1, 0)
+    return out
+
+
+def test_training_on_the_official_layout_ends_in_a_bundle_that_runs(trained):
+    bundle = load_bundle(trained / "gesture.json")
+    for name in ("onnx_cpu", "reference"):
+        verify(bundle, backend(name).load(bundle))
+    assert bundle.program.step_us == 25_000
+    assert len(bundle.readout.labels) == 11
+
+
+def test_the_card_holds_what_was_measured(trained):
+    card = load_bundle(trained / "gesture.json").card
+    (row,) = card["accuracy"]
+    assert row["data"] == "DVS128 Gesture, test split" and row["n"] == 1
+    for kind in ("accuracy", "accuracy_state_carried", "accuracy_float"):
+        assert row[kind] in (0.0, 1.0)
+    assert card["distinct_weights"] < 60_000
+    assert card["macs_per_step"] < 20_000_000
+
+
+def test_multiply_accumulates_are_counted_by_hand(trained):
+    program = load_bundle(trained / "gesture.json").program
+    motion, near = 24 * 8 * 25 * 256, 24 * 24 * 9 * 256
+    down, far, scores = 48 * 24 * 9 * 64, 48 * 48 * 9 * 64, 11 * 768
+    assert macs_per_step(program) == motion + 2 * near + down + 2 * far + scores
+
+
+def test_the_scale_makes_confidence_honest():
+    # 70 of 100 clips are right by a margin of 10: softmax should say 0.7 for two classes.
+    evidence = np.zeros((100, 58, 2), np.int64)
+    labels = np.array([0] * 70 + [1] * 30)
+    evidence[:, :, 0] = 10
+    scale = calibrated_scale(evidence, labels, unit=1.0)
+    assert 1 / (1 + np.exp(-10 / scale)) == pytest.approx(0.7, abs=0.02)
