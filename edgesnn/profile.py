@@ -50,8 +50,8 @@ def profile(
 ) -> dict[str, Any]:
     """Measure a model on a recording; return plain JSON values, see docs/profile.md.
 
-    steps: how many are timed. Imports and loads everything itself, because that is the start-up time. Raises InputError for
-    a model, backend or recording that cannot be used.
+    steps: how many are timed. Imports and loads everything itself: that is the start-up time.
+    Raises InputError for a model, backend or recording that cannot be used.
     """
     began_ns = time.monotonic_ns()
     from edgesnn.backend import backend

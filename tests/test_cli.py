@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 import edgesnn
 from edgesnn.cli import run_line, with_bare_camera
+from edgesnn.commands import app
 from edgesnn.events import events_from_arrays
 from edgesnn.quantize.save import save_bundle
 from edgesnn.sources.npz import npz_from_events
@@ -268,3 +270,30 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGESNN_DEBUG", "1")
     with pytest.raises(edgesnn.InputError, match="no app 'nose'"):
         run_line(["run", "nose"])
+
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def test_the_manual_names_every_command_and_option_of_run(line: Run) -> None:
+    manual = (DOCS / "cli.md").read_text()
+    commands = {
+        str(command.name or command.callback.__name__) for command in app.registered_commands
+    }
+    for command in commands - {"evaluate"}:
+        assert f"`edgesnn {command}" in manual
+    told = set(re.findall(r"--[a-z]+", line("run", "--help")[1])) - {"--help"}
+    documented = set(re.findall(r"--[a-z]+", manual))
+    assert told - documented == {"--backend", "--threads", "--model"}
+
+
+def test_the_json_page_shows_the_real_fields(line: Run, model: str, clip: str) -> None:
+    page = (DOCS / "json.md").read_text()
+    shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    typed = ("run", "gesture", "--json", "--speed", "max", "--model", model, "--file", clip)
+    told = [json.loads(text) for text in line(*typed)[1].splitlines()]
+    for documented, real in zip(shown, (told[0], told[-1]), strict=True):
+        assert list(documented) == list(real)
+        for name, value in documented.items():
+            assert type(value) is type(real[name]), name
+    assert list(shown[1]["latency_us"]) == list(told[-1]["latency_us"])
