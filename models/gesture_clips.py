@@ -2,7 +2,8 @@
 
     python -m edgesnn.models.gesture_clips --out runs/clips --count 4400 --seed 0 --workers 2
 
-A shard `shard_NNNNN.npz` holds `events` (uint32: t in 100 us << 15 | y << 8 | x << 1 | p),
+The first shard is never trained on; `--recordings` writes its clips as files that `edgesnn eval`
+reads. A shard `shard_NNNNN.npz` holds `events` (uint32: t in 100 us << 15 | y << 8 | x << 1 | p),
 `offsets` (n + 1) and `labels`. Clip i depends on the seed and i alone, whatever the order it is
 made in; finished shards are kept, so a run that was cut off goes on where it stopped.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.events import Events
+from edgesnn.events import Events, events_from_arrays
+from edgesnn.sources.bs2 import bs2_from_events
 
-from .gesture_data import LABELS
+from .gesture_data import LABELS, Clip, clip_from_packed
 from .gesture_simulator import gesture_events
 
 CLIPS_PER_SHARD = 220
@@ -67,6 +70,16 @@ def read_shard(path: Path) -> list[tuple[NDArray[np.uint32], int]]:
     return [(events[offsets[i] : offsets[i + 1]], int(labels[i])) for i in range(len(labels))]
 
 
+def write_recordings(folder: Path, clips: Sequence[Clip]) -> None:
+    """Write clips as .bs2 files with a labels.csv, for `edgesnn eval --data`."""
+    lines = ["file,label,name"]
+    for i, c in enumerate(clips):
+        events = events_from_arrays(c.t, c.x, c.y, c.p)
+        bs2_from_events(folder / f"{i:05d}.bs2", events)
+        lines.append(f"{i:05d}.bs2,{c.label},{LABELS[c.label]}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
 def _write(arguments: tuple[Any, ...]) -> Path:
     return write_shard(*arguments)
 
@@ -78,8 +91,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=4400, help="clips; whole shards of 220")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument(
+        "--recordings",
+        action="store_true",
+        help="write the held-out shard as recordings with a labels.csv, and nothing else",
+    )
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.recordings:
+        held_out = range(CLIPS_PER_SHARD)
+        clips = [clip_from_packed(*clip(arguments.seed, i)) for i in held_out]
+        return write_recordings(arguments.out, clips)
     shards = -(-arguments.count // CLIPS_PER_SHARD)
     jobs = [(arguments.out, arguments.seed, number) for number in range(shards)]
     with multiprocessing.Pool(arguments.workers) as pool:

@@ -34,7 +34,7 @@ def train_gesture(
     resume: bool = False,
     updates: int | None = None,
     seed: int = 0,
-    recipe: Recipe = Recipe(),
+    recipe: Recipe | None = None,
 ) -> Trained:
     """Train the gesture network; checkpoints and the log go to `out`.
 
@@ -65,6 +65,7 @@ def train_gesture(
     if not checks:
         checks["the recordings it was trained on"] = trained
     share = 1.0 if clips is None else RECORDINGS_SHARE if trained else 0.0
+    recipe = recipe or Recipe()
     recipe = replace(recipe, seed=seed, share=share, updates=updates or recipe.updates)
     train(out, clips, trained, checks, recipe, start, resume)
     return Trained(out / "last.pt", checks)

@@ -3,13 +3,14 @@
     python -m edgesnn.quantize.ship runs/mixed/last.pt --clips runs/clips --real DIR --out models
 
 Everything the card states about accuracy is measured here, on the integer program run step by
-step through the ONNX backend, beside the float network on the same clips.
+step through the ONNX backend as `edgesnn eval` does, beside the float network on the same clips.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.backend import Model, backend
-from edgesnn.bundle import Bundle, EncoderSpec, ReadoutSpec, load_bundle
+from edgesnn.bundle import Bundle, EncoderSpec, ReadoutSpec
+from edgesnn.evaluate import evaluate
+from edgesnn.models.gesture_clips import write_recordings
 from edgesnn.models.gesture_data import (
     GRID,
     LABELS,
@@ -30,6 +33,7 @@ from edgesnn.models.gesture_data import (
     frames,
     real_clips,
 )
+from edgesnn.models.gesture_net import GestureNet
 from edgesnn.models.train_gesture import (
     DECAY_SHIFT,
     held_out,
@@ -57,19 +61,14 @@ def macs_per_step(program: Program) -> int:
     return total
 
 
-def integer_evidence(model: Model, clips: Sequence[Clip], *, carry: bool) -> NDArray[np.int64]:
-    """Stream each clip through the integer program; return the evidence at every step.
+def integer_evidence(model: Model, clips: Sequence[Clip]) -> NDArray[np.int64]:
+    """Stream each clip through the integer program, from the initial state.
 
-    carry: keep state and evidence from clip to clip, else start each clip from nothing.
-    Shape (clips, steps, classes).
+    Returns the readout's evidence after every step, (clips, steps, classes).
     """
-    stream = model.stream()
-    evidence = np.zeros(len(LABELS), np.int64)
     found = np.zeros((len(clips), CLIP_STEPS, len(LABELS)), np.int64)
     for i, clip in enumerate(clips):
-        if not carry:
-            stream.reset()
-            evidence[:] = 0
+        stream, evidence = model.stream(), np.zeros(len(LABELS), np.int64)
         for t, x in enumerate(frames(clip, CLIP_STEPS)):
             evidence += stream.step(x) - (evidence >> DECAY_SHIFT)
             found[i, t] = evidence
@@ -85,33 +84,41 @@ def calibrated_scale(evidence: NDArray[np.int64], labels: NDArray[np.int64], uni
         z = late / temperature
         z = z - z.max(axis=2, keepdims=True)
         log_p = z - np.log(np.exp(z).sum(axis=2, keepdims=True))
-        return float(-np.take_along_axis(log_p, np.broadcast_to(target, (*z.shape[:2], 1)), 2).mean())
+        return float(
+            -np.take_along_axis(log_p, np.broadcast_to(target, (*z.shape[:2], 1)), 2).mean()
+        )
 
     temperature = min(np.geomspace(0.25, 16, 49), key=cross_entropy)
     return float(round(temperature / unit, 1))
 
 
-def measured(
-    model: Model, net: Any, sets: dict[str, list[Clip]]
-) -> list[dict[str, str | int | float]]:
-    """Return one entry per data set: accuracies of the integer program and of the float network."""
-    rows: list[dict[str, str | int | float]] = []
+def measured(bundle: Bundle, net: GestureNet, sets: dict[str, list[Clip]]) -> list[dict[str, Any]]:
+    """Return one entry per data set: how often the model is right.
+
+    accuracy, accuracy_state_carried: as `edgesnn eval` reports them, state reset before each clip
+    or carried over. evidence_integer, evidence_float: the class with most evidence at the end of
+    each clip, of the integer program and of the float network it came from.
+    """
+    model = backend("onnx_cpu").load(bundle)
+    rows: list[dict[str, Any]] = []
     for name, clips in sets.items():
         labels = np.array([c.label for c in clips])
-        reset = integer_evidence(model, clips, carry=False)[:, -1].argmax(axis=1)
-        carried = integer_evidence(model, clips, carry=True)[:, -1].argmax(axis=1)
-        rows.append(
-            {
-                "data": name,
-                "n": len(clips),
-                "accuracy": round(float((reset == labels).mean()), 4),
-                "accuracy_state_carried": round(float((carried == labels).mean()), 4),
-                "accuracy_float": round(
-                    float((predictions(net, clips, CLIP_STEPS) == labels).mean()), 4
-                ),
-            }
-        )
-    return rows
+        integer = integer_evidence(model, clips)[:, -1].argmax(axis=1)
+        with tempfile.TemporaryDirectory() as folder:
+            write_recordings(Path(folder), clips)
+            rows.append(
+                {
+                    "data": name,
+                    "n": len(clips),
+                    "accuracy": evaluate(bundle, model, folder)["accuracy"],
+                    "accuracy_state_carried": evaluate(bundle, model, folder, carry_state=True)[
+                        "accuracy"
+                    ],
+                    "evidence_integer": float((integer == labels).mean()),
+                    "evidence_float": float((predictions(net, clips, CLIP_STEPS) == labels).mean()),
+                }
+            )
+    return [{k: round(v, 4) if isinstance(v, float) else v for k, v in r.items()} for r in rows]
 
 
 def ship(
@@ -141,12 +148,13 @@ def ship(
         quiet_us=200_000,
     )
     bundle = save_bundle(out, name, program, encoder, readout, card)
-    model = backend("onnx_cpu").load(bundle)
     clips = sets[calibrate_on]
-    labels = np.array([c.label for c in clips])
     scale = calibrated_scale(
-        integer_evidence(model, clips, carry=False), labels, float(net.unit())
+        integer_evidence(backend("onnx_cpu").load(bundle), clips),
+        np.array([c.label for c in clips]),
+        float(net.unit()),
     )
+    bundle = replace(bundle, readout=replace(readout, scale=scale))
     bounds = sum_bounds(program)
     full = {
         **card,
@@ -156,10 +164,9 @@ def ship(
         "step_us": STEP_US,
         "largest_possible_sum": max(bounds.values()),
         "sums_fit_int16": sorted(n for n, b in bounds.items() if b < 2**15),
-        "accuracy": measured(model, net, sets),
+        "accuracy": measured(bundle, net, sets),
     }
-    save_bundle(out, name, program, encoder, replace(readout, scale=scale), full)
-    return load_bundle(str(out / f"{name}.json"))
+    return save_bundle(out, name, program, encoder, bundle.readout, full)
 
 
 def main() -> None:
@@ -180,9 +187,7 @@ def main() -> None:
         sets[f"real DVS128 Gesture clips ({kind})"] = real
         sets[f"those clips, mirrored and reversed ({kind})"] = with_variants(real)
     card = json.loads(arguments.card.read_text()) if arguments.card else {}
-    bundle = ship(
-        arguments.checkpoint, arguments.out, sets=sets, calibrate_on=simulated, card=card
-    )
+    bundle = ship(arguments.checkpoint, arguments.out, sets=sets, calibrate_on=simulated, card=card)
     print(json.dumps(bundle.card, indent=2))
 
 

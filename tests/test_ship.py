@@ -34,8 +34,9 @@ def test_the_card_holds_what_was_measured(trained):
     card = load_bundle(trained / "gesture.json").card
     (row,) = card["accuracy"]
     assert row["data"] == "DVS128 Gesture, test split" and row["n"] == 1
-    for kind in ("accuracy", "accuracy_state_carried", "accuracy_float"):
+    for kind in ("accuracy", "accuracy_state_carried", "evidence_integer", "evidence_float"):
         assert row[kind] in (0.0, 1.0)
+    assert row["evidence_integer"] == row["evidence_float"]
     assert card["distinct_weights"] < 60_000
     assert card["macs_per_step"] < 20_000_000
 
