@@ -13,6 +13,7 @@ from edgesnn.program import Tensor
 
 OPSET = 18
 IR_VERSION = 8
+_ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int32": 6}  # numbers of onnx.TensorProto.DataType
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +43,19 @@ class Graph:
         assert known.dtype == value.dtype and np.array_equal(known, value), name
         return name
 
-    def scalar(self, value: float, dtype: str) -> str:
-        """Store a scalar constant; return its name."""
-        return self.constant(f"{dtype}_{value:g}".replace("-", "minus_"), np.array(value, dtype))
+    def scalar(self, value: int, dtype: str) -> str:
+        """Store a whole number from 0 on as a scalar of a type; return its name."""
+        return self.constant(f"{dtype}_{value}", np.array(value, dtype))
 
-    def shape(self, shape: Sequence[int]) -> str:
-        """Store the shape that a Reshape gives; return its name."""
+    def cast(self, source: str, dtype: str, out: str) -> str:
+        """Append a conversion to "float32", "uint8" or "int32"."""
+        return self.add("Cast", [source], out, to=_ELEMENT_TYPES[dtype])
+
+    def reshape(self, source: str, shape: Sequence[int], out: str) -> str:
+        """Append a Reshape; one length may be -1."""
         text = "_".join(str(n) for n in shape).replace("-1", "rest")
-        return self.constant(f"shape_{text}", np.array(shape, np.int64))
+        wanted = self.constant(f"shape_{text}", np.array(shape, np.int64))
+        return self.add("Reshape", [source, wanted], out)
 
     def model(
         self, name: str, inputs: list[Port], outputs: list[Port], metadata: Mapping[str, str]

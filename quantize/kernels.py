@@ -4,6 +4,7 @@
 and saturate (vpmaddubsw, "8-bit" in ONNX Runtime's quantisation guide), so the two largest weights
 times the largest stored input must fit int16; which weights meet in a pair is the kernel's
 business, so the bound is for the worst pair. Everywhere else they are exact in int32.
+`fits_rescaling`: the comparison inside the rescaling is exact.
 `fits_float32`: float32 holds integers below 2**24, in any order of addition.
 """
 
@@ -41,7 +42,12 @@ def fits_int8(program: Program, layer: Layer) -> bool:
     stored = high - low
     weight = np.sort(np.abs(program.tensors[layer.weight].astype(np.int64)), axis=None)
     pair = int(weight[-2:].sum())
-    return stored <= 255 and stored * pair <= INT16 and _octaves(program, layer) <= SHARPEST
+    return stored <= 255 and stored * pair <= INT16
+
+
+def fits_rescaling(program: Program, layer: Layer) -> bool:
+    """Whether `spike_rescaling` is sharp enough for a layer with thresholds."""
+    return _octaves(program, layer) <= SHARPEST
 
 
 def spike_rescaling(program: Program, layer: Layer) -> Rescaling:
@@ -53,13 +59,13 @@ def spike_rescaling(program: Program, layer: Layer) -> Rescaling:
     ties, and both sides of 1/2 are further from it than float32 can err for s <= SHARPEST.
     """
     half = 2 ** (_octaves(program, layer) - 1) + 1
-    return Rescaling(float(2 * half - 1), (half - _reachable(program, layer)).astype(np.int32))
+    bias = (half - reachable_thresholds(program, layer)).astype(np.int32)
+    return Rescaling(float(2 * half - 1), bias)
 
 
-def _reachable(program: Program, layer: Layer) -> Tensor:
-    """Return the thresholds, int64, those that no sum can meet moved next to the reachable ones."""
-    if layer.threshold is None:
-        return np.zeros(1, np.int64)
+def reachable_thresholds(program: Program, layer: Layer) -> Tensor:
+    """Return the thresholds, int64 (out,); those out of the sums' reach are moved next to it."""
+    assert layer.threshold is not None
     lows, highs = program.sum_bounds(layer)
     return np.clip(program.tensors[layer.threshold].astype(np.int64), lows, highs + 1)
 
@@ -67,4 +73,4 @@ def _reachable(program: Program, layer: Layer) -> Tensor:
 def _octaves(program: Program, layer: Layer) -> int:
     """Return the least s with 2**s >= highest sum - theta + 2."""
     _, highs = program.sum_bounds(layer)
-    return max(1, (int((highs - _reachable(program, layer)).max()) + 1).bit_length())
+    return max(1, (int((highs - reachable_thresholds(program, layer)).max()) + 1).bit_length())

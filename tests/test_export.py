@@ -12,10 +12,15 @@ from programs import READOUT, frames, gesture_shaped, random_program  # noqa: E4
 from edgesnn.errors import BundleError  # noqa: E402
 from edgesnn.hardware.onnx_cpu import OnnxModel  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
-from edgesnn.program import Layer, Program, Tensor, state_shapes  # noqa: E402
+from edgesnn.program import Add, Layer, Program, Tensor, Upsample, state_shapes  # noqa: E402
 from edgesnn.quantize.export import export  # noqa: E402
 from edgesnn.quantize.guard import guard, random_inputs  # noqa: E402
-from edgesnn.quantize.kernels import fits_float32, fits_int8, spike_rescaling  # noqa: E402
+from edgesnn.quantize.kernels import (  # noqa: E402
+    fits_float32,
+    fits_int8,
+    fits_rescaling,
+    spike_rescaling,
+)
 
 
 def one_layer(weight: Tensor, theta: int, *, high: int, taps: Tensor | None = None) -> Program:
@@ -121,13 +126,13 @@ def test_the_rescaling_compares_exactly(high: int, theta: int) -> None:
 def test_the_rescaling_holds_in_float32_arithmetic(octave: int) -> None:
     """What the kernel does with sums next to a threshold: one multiplication, one rounding."""
     highest = 2**octave - 2
-    program = one_layer(np.array([[1]], np.int8), 0, high=1)
     weight = np.zeros((1, max(1, highest // 127 + 1)), np.int8)
     weight[0, : highest // 127] = 127
     weight[0, -1] = highest % 127
     program = one_layer(weight, 0, high=1)
     rescaling = spike_rescaling(program, program.nodes[0])
     assert rescaling.scale == 2**octave + 1
+    assert fits_rescaling(program, program.nodes[0])
     sums = np.array([-(2**23), -1, 0, 1, highest // 2, highest])
     scaled = (sums + rescaling.bias[0]).astype(np.float32) * (
         np.float32(1) / np.float32(rescaling.scale)
@@ -184,6 +189,34 @@ def test_sums_beyond_float32_are_refused() -> None:
     assert exact(fitting, np.full((1, 518, 2, 2), 255, np.uint8))
     with pytest.raises(BundleError, match="a: sums from 0 to 16840200 can leave the range"):
         export(one_layer(weight, 5, high=255))
+
+
+def test_a_threshold_too_sharp_for_the_rescaling_takes_another_kernel() -> None:
+    """Sums up to 2**22: int8 weights and counts alone would allow the 8-bit kernel."""
+    weight = np.full((1, 330), 127, np.int8)
+    weight[0, -5:] = 1
+    program = one_layer(weight, 3, high=129)
+    assert fits_int8(program, program.nodes[0]) and not fits_rescaling(program, program.nodes[0])
+    xs = np.zeros((4, 330, 2, 2), np.uint8)
+    xs[0], xs[1, -3:], xs[2, -2:] = 129, 1, 1
+    assert run_sequence(program, xs)[:, 0, 0, 0].tolist() == [1, 1, 0, 0]
+    assert exact(program, xs)
+
+
+def test_sums_can_be_upsampled_and_added_alone_or_together() -> None:
+    nodes = (
+        Layer("low", "x", "w"),
+        Upsample("up", "low", 3),
+        Add("same", ("up",)),
+        Add("three", ("up", "same", "up"), "theta"),
+    )
+    weight = np.array([[3, -2], [-1, 1]], np.int8)[..., None, None]
+    tensors = {"w": weight, "theta": np.array([4, 1], np.int32)}
+    program = Program("sums", 1_000, (2, 2, 3), 5, nodes, "three", tensors)
+    xs = frames(program, 12, 1, density=0.6)
+    assert 0 < run_sequence(program, xs).mean() < 1
+    assert exact(program, xs)
+    assert exact(replace(program, nodes=nodes[:3], output="same"), xs)
 
 
 def test_the_guard_passes_exact_graphs_and_real_inputs() -> None:

@@ -1,0 +1,177 @@
+"""How a layer is written as ONNX operators. A spiking convolution of order k becomes
+
+    Concat(input, state)      the last k inputs, uint8         -> new_state (the newest k - 1)
+    QLinearMatMul(taps, .)    filtered input u, uint8, with a zero point where taps are negative
+    QLinearConv(u, W)         sums, compared in its rescaling (`spike_rescaling`): 0 or 1
+
+or, where 8-bit kernels are not exact for its bounds (`fits_int8`), float32 operations on integers,
+exact below 2**24. Which alternatives are fast was measured: docs/onnx.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgesnn.errors import BundleError
+from edgesnn.program import Add, Layer, Program, Tensor
+
+from .graph import Graph
+from .kernels import (
+    fits_float32,
+    fits_int8,
+    fits_rescaling,
+    reachable_thresholds,
+    spike_rescaling,
+)
+
+
+def write_layer(graph: Graph, program: Program, node: Layer, source: str, out: str) -> str:
+    """Write a layer that reads `source`, uint8 (1, *shape); return `out`.
+
+    Raises BundleError when no kernel is exact for all inputs.
+    """
+    if not fits_float32(program, node):
+        lows, highs = program.sum_bounds(node)
+        raise BundleError(
+            f"{node.name}: sums from {lows.min()} to {highs.max()} can leave the range in "
+            f"which float32 is exact; use smaller weights or taps"
+        )
+    seen = _seen(graph, program, node, source)
+    int8 = fits_int8(program, node)
+    if node.op == "linear":
+        sums = out if node.threshold is None else f"sums_{node.name}"
+        (_linear_int8 if int8 else _linear_float)(graph, program, node, seen, sums)
+        return write_compared(graph, program, node, sums, out)
+    if node.threshold is None:
+        # ConvInteger is two to five times slower than float32 here, and nothing is compared.
+        sums = _conv_float(graph, program, node, seen, None)
+        return graph.cast(sums, "int32", out)
+    int8 = int8 and fits_rescaling(program, node)
+    return (_spikes_int8 if int8 else _spikes_float)(graph, program, node, seen, out)
+
+
+def write_compared(graph: Graph, program: Program, node: Layer | Add, sums: str, out: str) -> str:
+    """Compare int32 sums to the node's thresholds; without thresholds they are the output."""
+    if node.threshold is None:
+        return sums
+    theta = program.tensors[node.threshold]
+    theta = theta.reshape(-1, *[1] * (len(program.values[node.name].shape) - 1))
+    inputs = [sums, graph.constant(f"theta_{node.name}", theta)]
+    return graph.cast(graph.add("GreaterOrEqual", inputs, f"fired_{node.name}"), "uint8", out)
+
+
+def _seen(graph: Graph, program: Program, node: Layer, source: str) -> str:
+    """Return the layer's last k inputs, newest first, (k, *input shape), and keep k - 1."""
+    past = program.taps_of(node).shape[1] - 1
+    if past == 0:
+        return source
+    seen = graph.add("Concat", [source, f"state_{node.name}"], f"seen_{node.name}", axis=0)
+    ends = [graph.constant(f"at_{n}", np.array([n])) for n in (0, past, 0)]
+    graph.add("Slice", [seen, *ends], f"new_state_{node.name}")
+    return seen
+
+
+def _delays_only(taps: Tensor) -> bool:
+    """Whether the filtered input is just the last inputs in order."""
+    return np.array_equal(taps, np.eye(len(taps)))
+
+
+def _shaped(graph: Graph, program: Program, node: Layer, source: str) -> str:
+    """Return the filtered input in the shape that the weighted sum takes."""
+    channels, *size = program.values[node.input].shape
+    channels *= program.taps_of(node).shape[0]
+    wanted = (1, channels * int(np.prod(size))) if node.op == "linear" else (1, channels, *size)
+    return graph.reshape(source, wanted, f"u_{node.name}")
+
+
+def _filtered_int8(graph: Graph, program: Program, node: Layer, seen: str) -> tuple[str, str]:
+    """Return the filtered input as uint8, and its zero point."""
+    taps = program.taps_of(node)
+    low, _ = program.filtered_bounds(node)
+    zero = graph.scalar(-low, "uint8")
+    if not _delays_only(taps):
+        one, lift = graph.scalar(1, "float32"), max(0, -int(taps.min()))
+        inputs = [
+            graph.constant(f"taps_{node.name}", (taps + lift).astype(np.uint8)),
+            one,
+            graph.scalar(lift, "uint8"),
+            graph.reshape(seen, (taps.shape[1], -1), f"rows_{node.name}"),
+            one,
+            graph.scalar(0, "uint8"),
+            one,
+            zero,
+        ]
+        seen = graph.add("QLinearMatMul", inputs, f"filtered_{node.name}")
+    return _shaped(graph, program, node, seen), zero
+
+
+def _filtered_float(graph: Graph, program: Program, node: Layer, seen: str) -> str:
+    """Return the filtered input as float32."""
+    taps = program.taps_of(node)
+    seen = graph.cast(seen, "float32", f"float_{node.name}")
+    if not _delays_only(taps):
+        rows = graph.reshape(seen, (taps.shape[1], -1), f"rows_{node.name}")
+        inputs = [graph.constant(f"taps_{node.name}", taps.astype(np.float32)), rows]
+        seen = graph.add("MatMul", inputs, f"filtered_{node.name}")
+    return _shaped(graph, program, node, seen)
+
+
+def _geometry(program: Program, node: Layer) -> dict[str, int | list[int]]:
+    return {
+        "kernel_shape": [int(n) for n in program.tensors[node.weight].shape[2:]],
+        "strides": [node.stride] * 2,
+        "pads": [node.padding] * 4,
+        "group": node.groups,
+    }
+
+
+def _spikes_int8(graph: Graph, program: Program, node: Layer, seen: str, out: str) -> str:
+    """Convolve and compare in one QLinearConv."""
+    u, zero = _filtered_int8(graph, program, node, seen)
+    rescaling = spike_rescaling(program, node)
+    one = graph.scalar(1, "float32")
+    inputs = [
+        u,
+        one,
+        zero,
+        graph.constant(node.weight, program.tensors[node.weight]),
+        one,
+        graph.scalar(0, "int8"),
+        graph.constant(f"scale_{node.name}", np.array(rescaling.scale, np.float32)),
+        graph.scalar(0, "uint8"),
+        graph.constant(f"bias_{node.name}", rescaling.bias),
+    ]
+    return graph.add("QLinearConv", inputs, out, **_geometry(program, node))
+
+
+def _spikes_float(graph: Graph, program: Program, node: Layer, seen: str, out: str) -> str:
+    """Convolve in float32; clip(sum + 1 - theta, 0, 1) is the spike."""
+    bias = (1 - reachable_thresholds(program, node)).astype(np.float32)
+    sums = _conv_float(graph, program, node, seen, bias)
+    ends = [graph.scalar(0, "float32"), graph.scalar(1, "float32")]
+    return graph.cast(graph.add("Clip", [sums, *ends], f"fired_{node.name}"), "uint8", out)
+
+
+def _conv_float(graph: Graph, program: Program, node: Layer, seen: str, bias: Tensor | None) -> str:
+    weight = program.tensors[node.weight].astype(np.float32)
+    inputs = [
+        _filtered_float(graph, program, node, seen),
+        graph.constant(f"{node.weight}_float", weight),
+    ]
+    if bias is not None:
+        inputs.append(graph.constant(f"bias_{node.name}", bias))
+    return graph.add("Conv", inputs, f"sums_{node.name}", **_geometry(program, node))
+
+
+def _linear_int8(graph: Graph, program: Program, node: Layer, seen: str, sums: str) -> str:
+    u, zero = _filtered_int8(graph, program, node, seen)
+    weight = program.tensors[node.weight].T.copy()
+    inputs = [u, graph.constant(f"{node.weight}_transposed", weight), zero]
+    return graph.add("MatMulInteger", inputs, sums)
+
+
+def _linear_float(graph: Graph, program: Program, node: Layer, seen: str, sums: str) -> str:
+    u = _filtered_float(graph, program, node, seen)
+    weight = program.tensors[node.weight].T.astype(np.float32)
+    inputs = [u, graph.constant(f"{node.weight}_transposed_float", weight)]
+    return graph.cast(graph.add("MatMul", inputs, f"product_{node.name}"), "int32", sums)
