@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import os
 import re
@@ -264,6 +265,20 @@ def test_devices_says_how_to_use_each(line: Run, monkeypatch: pytest.MonkeyPatch
     assert line("devices") == (0, wanted, "")
     monkeypatch.setattr("edgesnn.devices.list_devices", lambda: [])
     assert "--demo needs none" in line("devices")[1]
+
+
+@pytest.mark.parametrize("package", ["torch", "onnx"])
+def test_training_without_its_packages_names_the_pip_line(
+    line: Run, package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == package else found(name)
+    )
+    typed = ("train", "gesture", "--out", str(tmp_path), "--data", str(tmp_path))
+    code, out, err = line(*typed)
+    assert (code, out) == (2, "")
+    assert f"needs {package}" in err and 'pip install "edgesnn[train]"' in one_sentence(err)
 
 
 def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

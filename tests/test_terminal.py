@@ -1,21 +1,27 @@
 import os
 import pty
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from fcntl import ioctl
+from pathlib import Path
 from struct import pack
 from termios import TIOCSWINSZ
 from typing import TextIO
 
 import numpy as np
+import programs
 import pytest
 from contract_sinks import INFO, LABELS, NOTHING, RIGHT, SUMMARY, FixedMonitor, snapshot
 from rich.console import Console
 
 from edgesnn.decision import Snapshot
+from edgesnn.quantize.save import save_bundle
 from edgesnn.sinks.picture import picture, picture_size
 from edgesnn.sinks.screen import screen
 from edgesnn.sinks.terminal import PlainLines, TerminalView, terminal_sink
@@ -48,8 +54,8 @@ class Terminal:
     def resize(self, columns: int, rows: int) -> None:
         ioctl(self.ours, TIOCSWINSZ, pack("HHHH", rows, columns, 0, 0))
 
-    def wait_for(self, text: str) -> None:
-        until = time.monotonic() + 5
+    def wait_for(self, text: str, seconds: float = 5) -> None:
+        until = time.monotonic() + seconds
         while text not in self.told:
             assert time.monotonic() < until, f"{text!r} did not come; got {self.told!r}"
             time.sleep(0.01)
@@ -178,8 +184,6 @@ def test_a_terminal_without_colours_gets_lines(
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    import sys
-
     sink = terminal_sink(sys.stdout, threading.Event())
     sink.open(replace(INFO, labels=LABELS), FixedMonitor())
     sink.decision(RIGHT)
@@ -188,3 +192,25 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
         "edgesnn gesture: file:wave.npz (64x48), reference, 10 ms steps\n"
         "    0.120 s  right  88 %  (0.41 ms)\n"
     )
+
+
+def test_ctrl_c_gives_the_terminal_back(tmp_path: Path) -> None:
+    given = (programs.gesture_shaped(), programs.ENCODER, programs.READOUT, {"task": "none"})
+    save_bundle(tmp_path, "gesture", *given)
+    line = ["run", "gesture", "--loop", "--model", str(tmp_path / "gesture.json")]
+    with a_terminal() as terminal:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "edgesnn", *line],
+            stdout=terminal.out,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TERM": "xterm-256color", "NO_COLOR": ""},
+        )
+        terminal.wait_for("Ctrl-C ends", 20)
+        running.send_signal(signal.SIGINT)
+        _, told = running.communicate(timeout=20)
+        terminal.wait_for(" late\r\n")
+    assert running.returncode == 130 and told.count("\n") == 1 and "no source given" in told
+    assert terminal.told.count(ENTER) == terminal.told.count(LEAVE) == 1
+    assert terminal.told.count(HIDE) == terminal.told.count(SHOW) == 1
+    assert "latency  p50" in terminal.told[terminal.told.index(LEAVE) :]
