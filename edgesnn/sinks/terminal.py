@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REFRESH_HZ = 20
 _REMEMBERED = 12
+_BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # a frame that terminals may show in one piece
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 
@@ -134,13 +135,13 @@ class TerminalView:
                 width, height = os.get_terminal_size(self._out.fileno())
                 size = (width, height)
                 lines = screen(info, monitor.latest(), self._recent, self._console, size)
-                self._out.write(self._painted(lines, height))
+                self._out.write(self._painted(lines, width, height))
                 self._out.flush()
         except OSError:
             self._stop.set()  # the terminal is gone; the run has nobody to talk to
 
-    def _painted(self, lines: Iterable[list[Segment]], height: int) -> str:
-        """Turn lines into one write: from the top left, each line cleared before it is drawn."""
+    def _painted(self, lines: Iterable[list[Segment]], width: int, height: int) -> str:
+        """Turn lines into one write that paints over what was there, shown at once if possible."""
         from rich.console import COLOR_SYSTEMS
 
         colours = COLOR_SYSTEMS.get(self._console.color_system or "")
@@ -152,7 +153,8 @@ class TerminalView:
                 else segment.text
                 for segment in line
             ]
-            painted.append(_CLEAR_LINE + "".join(cells))
+            drawn = sum(len(segment.text) for segment in line)
+            painted.append("".join(cells) + (_CLEAR_LINE if drawn < width else ""))
             time.sleep(0)  # lets a waiting step have the interpreter
         below = "\r\n" + _CLEAR_BELOW if len(painted) < height else ""
-        return _HOME + "\r\n".join(painted[:height]) + below
+        return _BEGIN + _HOME + "\r\n".join(painted[:height]) + below + _END
