@@ -34,6 +34,7 @@ class Sprite:
 def texture(rng: np.random.Generator, height: int, width: int, contrast: float) -> Image:
     """Return log-brightness of cloth: grain, patches, stripes or cloudy; standard deviation about
     `contrast`."""
+    pattern: NDArray[Any]
     kind = rng.integers(4)
     if kind == 0:
         pattern = rng.normal(0, 1, (height, width))

@@ -36,7 +36,8 @@ def packed(events: Events) -> NDArray[np.uint32]:
     words = (events["t"] // TICK_US) << 15
     words |= events["y"].astype(np.int64) << 8
     words |= events["x"].astype(np.int64) << 1
-    return (words | events["p"]).astype(np.uint32)
+    result: NDArray[np.uint32] = (words | events["p"]).astype(np.uint32)
+    return result
 
 
 def clip(seed: int, index: int, duration_us: int = DURATION_US) -> tuple[NDArray[np.uint32], int]:

@@ -83,8 +83,8 @@ def mirrored(clip: Clip) -> Clip:
 
 def reversed_in_time(clip: Clip) -> Clip:
     """The clip played backwards: what grew brighter grows darker."""
-    flipped = [a[::-1] for a in (clip.t.max() - clip.t, clip.x, clip.y, 1 - clip.p)]
-    return Clip(*flipped, REVERSED[clip.label])
+    t, x, y, p = (a[::-1] for a in (clip.t.max() - clip.t, clip.x, clip.y, 1 - clip.p))
+    return Clip(t, x, y, p, REVERSED[clip.label])
 
 
 def frames(clip: Clip, steps: int, start_us: int = 0) -> Array:

@@ -61,7 +61,7 @@ class Mover:
     def smooth(self, hz: float, amplitude: float) -> NDArray[Any]:
         """Return a smooth random signal (T,) around a frequency: three sines."""
         rng = self.rng
-        total = self.still.copy()
+        total: NDArray[Any] = self.still.copy()
         for _ in range(3):
             size = amplitude * rng.normal() / np.sqrt(3)
             turn = 2 * np.pi * hz * rng.uniform(0.4, 1.6)
@@ -71,7 +71,8 @@ class Mover:
     def phase(self, hz: float) -> NDArray[Any]:
         """Return a phase (T,) that turns at hz from a random start, its tempo wavering a little."""
         start = self.rng.uniform(0, 2 * np.pi)
-        return 2 * np.pi * hz * self.t + start + self.smooth(0.7, 0.25)
+        turned: NDArray[Any] = 2 * np.pi * hz * self.t + start + self.smooth(0.7, 0.25)
+        return turned
 
     def bent(self, side: int, hand: Track, bend: float) -> Track:
         """Return the elbow between shoulder and hand, out and down by the slack of the arm."""
@@ -81,7 +82,8 @@ class Mover:
         slack = np.sqrt(np.maximum(half**2 - np.minimum(distance / 2, half) ** 2, 0))
         normal = np.stack([-reach[:, 1], reach[:, 0]], axis=1) / distance
         sign = np.where(normal @ np.array([side * 0.6, 0.8]) >= 0, 1.0, -1.0)[:, None]
-        return (self.shoulder[side] + hand) / 2 + normal * sign * slack * bend
+        elbow: Track = (self.shoulder[side] + hand) / 2 + normal * sign * slack * bend
+        return elbow
 
     def set(self, side: int, hand: Track, elbow: Track | None = None) -> None:
         """Fix a side's hand; without an elbow the arm bends by itself."""

@@ -73,6 +73,10 @@ class GestureNet(nn.Module):
             flat = flat * keep / (1 - self.dropout)
         return F.linear(flat, self.scores.integers()).view(steps, batch, -1)
 
+    def rates(self) -> list[Tensor]:
+        """Spikes per neuron and step of each layer at the last forward pass."""
+        return [layer.rate for layer in self.layers.values() if isinstance(layer, SpikingConv)]
+
     def unit(self) -> Tensor:
         """Value of one integer of score: multiply scores by it to get logits."""
         return self.scores.scale()

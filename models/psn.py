@@ -51,7 +51,8 @@ class _Spike(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         (z,) = ctx.saved_tensors
         alpha = _Spike.alpha
-        return gradients[0] * (alpha / 2) / (1 + (math.pi / 2 * alpha * z) ** 2)
+        slope: Tensor = (alpha / 2) / (1 + (math.pi / 2 * alpha * z) ** 2)
+        return gradients[0] * slope
 
 
 def round_through(x: Tensor) -> Tensor:
@@ -120,6 +121,9 @@ class Threshold(nn.Module):
     channels: the size of the last axis of its input (channels last).
     """
 
+    mean: Tensor
+    variance: Tensor
+
     def __init__(self, channels: int, momentum: float = 0.05) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.ones(channels))
@@ -137,8 +141,8 @@ class Threshold(nn.Module):
         flat = h.reshape(-1, h.shape[-1])
         z = F.batch_norm(
             flat,
-            self.mean,  # type: ignore[arg-type]
-            self.variance,  # type: ignore[arg-type]
+            self.mean,
+            self.variance,
             self.positive_gain(),
             self.bias,
             training=self.training,
@@ -152,8 +156,8 @@ class Threshold(nn.Module):
 
         z >= 0 is H >= mean - bias * sqrt(variance + eps) / gain, and H is an integer.
         """
-        spread = torch.sqrt(self.variance.double() + 1e-3)  # type: ignore[operator]
-        real = self.mean.double() - self.bias.double() * spread / self.positive_gain().double()  # type: ignore[operator]
+        spread = torch.sqrt(self.variance.double() + 1e-3)
+        real = self.mean.double() - self.bias.double() * spread / self.positive_gain().double()
         return torch.ceil(real).clamp_min(1).long()
 
 

@@ -116,8 +116,7 @@ def loss_of(net: GestureNet, x: Tensor, label: Tensor, recipe: Recipe) -> tuple[
     late = total[total.shape[0] // 4 :]
     repeated = label.repeat(late.shape[0])
     loss = F.cross_entropy(late.flatten(0, 1), repeated, label_smoothing=recipe.smoothing)
-    activity = sum((layer.rate for layer in net.layers.values()), torch.zeros(()))
-    return loss + recipe.sparsity * activity, total[-1]
+    return loss + recipe.sparsity * torch.stack(net.rates()).sum(), total[-1]
 
 
 @torch.no_grad()
@@ -190,7 +189,7 @@ def train(
                 "loss": round(float(np.mean(losses)), 4),
                 "train": round(float(np.mean(hits)), 4),
                 **{name: round(accuracy(net, clips, 58), 4) for name, clips in checks.items()},
-                "rates": {n: round(float(m.rate.detach()), 3) for n, m in net.layers.items()},
+                "rates": [round(float(rate.detach()), 3) for rate in net.rates()],
                 "minutes": round((time.monotonic() - began) / 60, 1),
             }
             losses, hits = [], []
