@@ -85,5 +85,7 @@ def _add(graph: Graph, program: Program, node: Add, sources: list[str], out: str
     if len(sources) == 1:
         graph.add("Identity", [total], sums)
     for i, source in enumerate(sources[1:], start=2):
-        total = graph.add("Add", [total, source], sums if i == len(sources) else f"{sums}_{i}")
+        total = graph.add(
+            "Add", [total, source], sums if i == len(sources) else f"first{i}_{node.name}"
+        )
     return write_compared(graph, program, node, sums, out)

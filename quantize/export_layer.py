@@ -134,7 +134,7 @@ def _spikes_int8(graph: Graph, program: Program, node: Layer, seen: str, out: st
         u,
         one,
         zero,
-        graph.constant(node.weight, program.tensors[node.weight]),
+        graph.constant(f"weight_{node.weight}", program.tensors[node.weight]),
         one,
         graph.scalar(0, "int8"),
         graph.constant(f"scale_{node.name}", np.array(rescaling.scale, np.float32)),
@@ -156,7 +156,7 @@ def _conv_float(graph: Graph, program: Program, node: Layer, seen: str, bias: Te
     weight = program.tensors[node.weight].astype(np.float32)
     inputs = [
         _filtered_float(graph, program, node, seen),
-        graph.constant(f"{node.weight}_float", weight),
+        graph.constant(f"real_weight_{node.weight}", weight),
     ]
     if bias is not None:
         inputs.append(graph.constant(f"bias_{node.name}", bias))
@@ -166,12 +166,12 @@ def _conv_float(graph: Graph, program: Program, node: Layer, seen: str, bias: Te
 def _linear_int8(graph: Graph, program: Program, node: Layer, seen: str, sums: str) -> str:
     u, zero = _filtered_int8(graph, program, node, seen)
     weight = program.tensors[node.weight].T.copy()
-    inputs = [u, graph.constant(f"{node.weight}_transposed", weight), zero]
+    inputs = [u, graph.constant(f"matrix_{node.weight}", weight), zero]
     return graph.add("MatMulInteger", inputs, sums)
 
 
 def _linear_float(graph: Graph, program: Program, node: Layer, seen: str, sums: str) -> str:
     u = _filtered_float(graph, program, node, seen)
     weight = program.tensors[node.weight].T.astype(np.float32)
-    inputs = [u, graph.constant(f"{node.weight}_transposed_float", weight)]
+    inputs = [u, graph.constant(f"real_matrix_{node.weight}", weight)]
     return graph.cast(graph.add("MatMul", inputs, f"product_{node.name}"), "int32", sums)

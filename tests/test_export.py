@@ -56,12 +56,38 @@ def test_graphs_use_standard_operators_and_names_that_are_identifiers() -> None:
 
 def test_a_shared_kernel_is_stored_once() -> None:
     model = onnx.load_from_string(export(gesture_shaped()))
-    stored = [t for t in model.graph.initializer if t.name.startswith("w_")]
+    stored = [t for t in model.graph.initializer if "_w_" in t.name]
     uses = [n.input[3] for n in model.graph.node if n.op_type == "QLinearConv"]
     assert sorted(t.name for t in stored) == [
-        "w_down", "w_far", "w_motion", "w_near", "w_scores_transposed",
+        "matrix_w_scores", "weight_w_down", "weight_w_far", "weight_w_motion", "weight_w_near",
     ]  # fmt: skip
-    assert uses.count("w_near") == 2 and uses.count("w_far") == 2
+    assert uses.count("weight_w_near") == 2 and uses.count("weight_w_far") == 2
+
+
+@pytest.mark.parametrize(
+    "weight", ["x", "y", "float32_1", "out_a", "theta_a", "state_a", "a.weight"]
+)
+def test_a_tensor_may_have_any_name(weight: str) -> None:
+    """A program's names are its own: none may clash with what the exporter adds."""
+    tensors = {weight: np.ones((3, 2, 1, 1), np.int8), "t": np.ones(3, np.int32)}
+    tensors["k"] = np.array([[2, -1]], np.int8)
+    for high in (7, 255):
+        layer = Layer("a", "x", weight, "k", "t")
+        program = Program("p", 1_000, (2, 4, 4), high, (layer,), "a", tensors)
+        assert exact(program, frames(program, 9, 1))
+
+
+def test_a_node_may_be_named_like_another_and_a_number() -> None:
+    """Sums on the way to a sum of three must not take the name of a node's own."""
+    tensors = {"w": np.ones((3, 2, 1, 1), np.int8), "v": np.ones((4, 48), np.int8)}
+    thresholds = {"t": np.full(3, 9, np.int32), "s": np.arange(4, dtype=np.int32) * 6}
+    nodes = (
+        Layer("b", "x", "w"),
+        Add("a", ("b", "b", "b"), "t"),
+        Layer("a_2", "a", "v", None, "s", op="linear"),
+    )
+    program = Program("p", 1_000, (2, 4, 4), 7, nodes, "a_2", {**tensors, **thresholds})
+    assert exact(program, frames(program, 9, 1))
 
 
 def test_the_same_program_gives_the_same_bytes() -> None:
