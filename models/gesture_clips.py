@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.events import Events, events_from_arrays
-from edgesnn.sources.bs2 import bs2_from_events
+from edgesnn.sources.npz import npz_from_events
 
-from .gesture_data import LABELS, Clip, clip_from_packed
+from .gesture_data import LABELS, SENSOR, Clip, clip_from_packed
 from .gesture_simulator import gesture_events
 
 CLIPS_PER_SHARD = 220
@@ -72,12 +72,12 @@ def read_shard(path: Path) -> list[tuple[NDArray[np.uint32], int]]:
 
 
 def write_recordings(folder: Path, clips: Sequence[Clip]) -> None:
-    """Write clips as .bs2 files with a labels.csv, for `edgesnn eval --data`."""
+    """Write clips as .npz files with a labels.csv, for `edgesnn eval --data`."""
     lines = ["file,label,name"]
     for i, c in enumerate(clips):
         events = events_from_arrays(c.t, c.x, c.y, c.p)
-        bs2_from_events(folder / f"{i:05d}.bs2", events)
-        lines.append(f"{i:05d}.bs2,{c.label},{LABELS[c.label]}")
+        npz_from_events(folder / f"{i:05d}.npz", events, (SENSOR, SENSOR))
+        lines.append(f"{i:05d}.npz,{c.label},{LABELS[c.label]}")
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
 
 
