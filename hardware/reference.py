@@ -7,8 +7,9 @@ of length 1 whose past comes from the state; a whole sequence is one stretch who
     H[t]   = W * concat_m u_m[t]
     S[t]   = H[t] >= theta
 
-Weighted sums go through float64 matrix products (BLAS). That is exact: every program's sums fit
-int32 (`program_check`), so no partial sum comes near 2**53.
+All arithmetic is on int32: every program's sums fit it (`program_check`), and so does every partial
+sum. Products are written with einsum, which NumPy runs in its own vectorised integer loops: no
+BLAS, whose threads would wait for each other on a busy machine.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from edgesnn.program import (
 
 
 def load(bundle: Bundle, *, threads: int = 1) -> Reference:
-    """Load a bundle's program; `threads` changes nothing here (BLAS has its own setting)."""
+    """Load a bundle's program; one thread, whatever `threads` says."""
     return Reference(bundle.program)
 
 
@@ -125,36 +126,36 @@ def _layer(program: Program, node: Layer, given: Tensor, state: State) -> tuple[
     return _compared(program, node.threshold, sums), after
 
 
-def _filtered(taps: Tensor, seen: Tensor, steps: int) -> NDArray[np.float64]:
+def _filtered(taps: Tensor, seen: Tensor, steps: int) -> NDArray[np.int32]:
     """Return u of the last `steps` of the inputs seen: (steps, m * channels, ...)."""
     filters, order = taps.shape
-    u = np.zeros((steps, filters, *seen.shape[1:]))
+    u = np.zeros((steps, filters, *seen.shape[1:]), np.int32)
     for m in range(filters):
         for i in range(order):
             if taps[m, i]:
                 first = len(seen) - steps - i
-                u[:, m] += float(taps[m, i]) * seen[first : first + steps]
+                u[:, m] += np.multiply(seen[first : first + steps], taps[m, i], dtype=np.int32)
     return u.reshape(steps, filters * seen.shape[1], *seen.shape[2:])
 
 
-def _weighted(program: Program, node: Layer, u: NDArray[np.float64]) -> Tensor:
-    """Return the int32 sums W * u."""
-    weight = program.tensors[node.weight].astype(np.float64)
+def _weighted(program: Program, node: Layer, u: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the sums W * u."""
+    weight = program.tensors[node.weight].astype(np.int32)
     if node.op == "linear":
-        linear: Tensor = (u.reshape(len(u), -1) @ weight.T).astype(np.int32)
+        linear: NDArray[np.int32] = np.einsum("of,tf->to", weight, u.reshape(len(u), -1))
         return linear
     steps, groups, edge = len(u), node.groups, node.padding
     u = np.pad(u, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
     u = u.reshape(steps, groups, -1, *u.shape[2:])
     out, height, width = program.values[node.name].shape
     rows = weight.reshape(groups, out // groups, *weight.shape[1:])
-    sums = np.zeros((steps, groups, out // groups, height * width))
+    sums = np.zeros((steps, groups, out // groups, height * width), np.int32)
     for dy in range(weight.shape[2]):
         for dx in range(weight.shape[3]):
             seen = u[..., dy :: node.stride, dx :: node.stride][..., :height, :width]
-            sums += rows[..., dy, dx] @ seen.reshape(steps, groups, -1, height * width)
-    convolved: Tensor = sums.reshape(steps, out, height, width).astype(np.int32)
-    return convolved
+            cells = seen.reshape(steps, groups, -1, height * width)
+            sums += np.einsum("goc,tgcn->tgon", rows[..., dy, dx], cells)
+    return sums.reshape(steps, out, height, width)
 
 
 def _compared(program: Program, threshold: str | None, sums: Tensor) -> Tensor:

@@ -217,7 +217,7 @@ def empty_archive() -> bytes:
 
 
 def test_real_inputs_are_guarded_too(tmp_path: Path) -> None:
-    program = random_program(5)
+    program = random_program(2)
     xs = frames(program, 5, 1)
     bundle = save_bundle(tmp_path / "new" / "folder", "real", program, ENCODER, READOUT, {}, xs=xs)
     assert bundle.program == program
