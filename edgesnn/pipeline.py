@@ -10,6 +10,7 @@ watermarks of the later ones take the network over the gap as silence.
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -89,7 +90,7 @@ def run(
         )
         failures: list[Exception] = []
         opened: list[Sink] = []
-        with _short_switches(), _collected(failures, stop):
+        with _short_pauses(), _collected(failures, stop):
             for sink in sinks:
                 sink.open(info, flow.monitor)
                 opened.append(sink)
@@ -290,13 +291,20 @@ def _collected(failures: list[Exception], stop: threading.Event) -> Iterator[Non
 
 
 @contextmanager
-def _short_switches() -> Iterator[None]:
-    """Let no thread keep the interpreter for the default 5 ms: a display would delay decisions."""
+def _short_pauses() -> Iterator[None]:
+    """Keep the interpreter from holding up a step for milliseconds.
+
+    No thread keeps it for the default 5 ms (a display would delay decisions), and the garbage
+    collector leaves alone what was there before the run: all the modules, and none of it garbage.
+    """
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, _SWITCH_S))
+    gc.collect()
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         sys.setswitchinterval(before)
 
 

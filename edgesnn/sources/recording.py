@@ -26,7 +26,7 @@ _READERS = {
 }
 _CHUNK_US = 10_000
 _CHUNK_EVENTS = 100_000
-_BREATH_NS = 1_000_000
+_BREATH_NS = 500_000
 _LAP_GAP_US = 1_000
 
 
@@ -136,7 +136,7 @@ class Recording:
         if self._began_ns is None:
             self._began_ns = now
         elif now < self._asked_ns + _BREATH_NS:
-            # A millisecond of events at a time, not one by one.
+            # Half a millisecond of events at a time, not one by one.
             time.sleep((self._asked_ns + _BREATH_NS - now) * 1e-9)
             now = time.monotonic_ns()
         self._asked_ns = now
