@@ -81,11 +81,8 @@ def sum_bounds(program: Program) -> dict[str, int]:
     bounds = {}
     for node in program.nodes:
         if isinstance(node, Layer):
-            high = program.values[node.input].high
-            taps = program.taps_of(node)
-            weight = np.abs(program.tensors[node.weight].astype(np.int64))
-            fan_in = weight.reshape(weight.shape[0], -1).sum(axis=1).max()
-            bounds[node.name] = int(fan_in * np.abs(taps).sum(axis=1).max() * high)
+            lows, highs = program.sum_bounds(node)
+            bounds[node.name] = int(max(highs.max(), -lows.min()))
     return bounds
 
 
