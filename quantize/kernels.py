@@ -71,6 +71,7 @@ def reachable_thresholds(program: Program, layer: Layer) -> Tensor:
 
 
 def _octaves(program: Program, layer: Layer) -> int:
-    """Return the least s with 2**s >= highest sum - theta + 2."""
+    """Return the least s from 1 on with 2**s > highest sum - theta, for every channel."""
     _, highs = program.sum_bounds(layer)
-    return max(1, (int((highs - reachable_thresholds(program, layer)).max()) + 1).bit_length())
+    above = int((highs - reachable_thresholds(program, layer)).max())
+    return max(1, above.bit_length())

@@ -19,6 +19,7 @@ from edgesnn.backend import BACKENDS, backend  # noqa: E402
 from edgesnn.bundle import FILES, list_bundles, load_bundle, verify  # noqa: E402
 from edgesnn.errors import BundleError, InputError  # noqa: E402
 from edgesnn.program import state_shapes  # noqa: E402
+from edgesnn.quantize.export import export  # noqa: E402
 from edgesnn.quantize.save import save_bundle  # noqa: E402
 
 CARD = {"task": "test", "licence": "CC0-1.0", "accuracy": [{"data": "none", "n": 0}]}
@@ -224,3 +225,16 @@ def test_real_inputs_are_guarded_too(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="takes uint8 frames"):
         save_bundle(tmp_path, "no", program, ENCODER, READOUT, {}, xs=xs[:, :, 1:])
     assert not (tmp_path / "no.json").exists()
+
+
+def test_nothing_is_written_when_the_graph_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = random_program(3)
+    theta = next(name for name in program.tensors if name.startswith("theta_"))
+    other = replace(program, tensors={**program.tensors, theta: program.tensors[theta] + 1})
+    graph = export(other).replace(other.sha256.encode(), program.sha256.encode())
+    monkeypatch.setattr("edgesnn.quantize.save.export", lambda *_, **__: graph)
+    with pytest.raises(BundleError, match="the exported graph of random differs from the ref"):
+        save_bundle(tmp_path, "small", program, ENCODER, READOUT, {})
+    assert list(tmp_path.iterdir()) == []
