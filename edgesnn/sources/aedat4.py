@@ -44,22 +44,29 @@ def events_from_aedat4(path: Path) -> tuple[Events, tuple[int, int]]:
         raise MissingDependency(
             'reading .aedat4 needs dv-processing; install it with: pip install "dv-processing>=2"'
         )
-    head, _, body = _decoded(path).partition(b"\n")
-    if len(body) % EVENT.itemsize:
+    said = _decoded(path)
+    body = said.find(b"\n") + 1
+    if (len(said) - body) % EVENT.itemsize:
         raise InputError(f"{path} cannot be decoded: the decoder stopped inside an event")
     try:
-        width, height = (int(side) for side in json.loads(head))
+        width, height = (int(side) for side in json.loads(said[:body]))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} does not say how large its sensor is; it is damaged") from error
-    return np.frombuffer(body, EVENT), (width, height)
+    return np.frombuffer(said, EVENT, offset=body), (width, height)
 
 
 def _decoded(path: Path) -> bytearray:
     """Return all that the decoder says."""
-    command = [sys.executable, "-m", "edgesnn.sources.aedat4_decode", str(path.resolve())]
+    # -P and our own path: a json.py that lies where the user is must not be imported.
+    command = [sys.executable, "-P", "-m", "edgesnn.sources.aedat4_decode", str(path.resolve())]
+    modules = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            env=os.environ | {"PYTHONPATH": modules},
         )
         try:
             said = _all_of(child, path)

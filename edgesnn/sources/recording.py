@@ -10,14 +10,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgesnn.encoder import check_inside
 from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet, empty_events
+from edgesnn.slicer import RESET_US
 from edgesnn.sources.aedat4 import events_from_aedat4
 from edgesnn.sources.bs2 import events_from_bs2
 from edgesnn.sources.npz import events_from_npz
 
+_Times = NDArray[np.int64]
 _READERS = {
     ".bs2": events_from_bs2,
     ".bin": events_from_bs2,
@@ -26,8 +29,10 @@ _READERS = {
 }
 _CHUNK_US = 10_000
 _CHUNK_EVENTS = 100_000
-_BREATH_NS = 500_000
+_BREATH_NS = 1_000_000
 _LAP_GAP_US = 1_000
+_FARTHEST_US = 2**53
+"""285 years either way: what sensors and Unix clocks tell lies inside, sums of it cannot overflow."""
 
 
 def read_events(
@@ -36,7 +41,8 @@ def read_events(
     """Read a whole recording; return its events in file order and (width, height).
 
     size: of the sensor, when the file does not know it or is wrong. Raises InputError: no such
-    file, a folder, an unknown format, a damaged file, no event, an event outside the sensor.
+    file, a folder, an unknown format, a damaged file, no event, an event outside the sensor or
+    285 years away.
     """
     path = Path(path)
     if path.is_dir():
@@ -59,7 +65,18 @@ def read_events(
         raise InputError(f"{path} holds no events")
     size = size or found
     check_inside(events, size, str(path))
+    _check_times(events["t"], path)
     return events, size
+
+
+def _check_times(t: _Times, path: Path) -> None:
+    if int(t.min()) > -_FARTHEST_US and int(t.max()) < _FARTHEST_US:
+        return
+    at = int(((t <= -_FARTHEST_US) | (t >= _FARTHEST_US)).argmax())
+    raise InputError(
+        f"{path}: event {at} is at t={t[at]} us, which no clock tells; the file is damaged or its "
+        "times are not microseconds"
+    )
 
 
 def open_recording(
@@ -81,7 +98,11 @@ class Recording:
 
     At a finite speed an event is delivered when the host clock reaches its time, and its packet's
     arrival_ns is the moment it was due: if the reader came late, that delay is part of the latency
-    that is measured. The order of the recording is kept, jumps back included.
+    that is measured.
+
+    The order and the times of the recording are kept. An event older than one before it is due at
+    once; after a jump back as the slicer defines it playback goes on at its pace. The watermark
+    makes no event late that the events before it do not.
     """
 
     can_wait = True
@@ -98,8 +119,8 @@ class Recording:
         self.name, self.size = name, size
         self._events = events
         self._speed, self._loop = speed, loop
-        # How far playback must be for an event to be due: the largest time up to it.
-        self._due_us = np.maximum.accumulate(events["t"]) if len(events) else events["t"]
+        self._jumps, self._lost_us = _jumps_back(events["t"])
+        self._due_us = _due(events["t"], self._jumps, self._lost_us)
         self._first_us = int(self._due_us[0]) if len(events) else 0
         last_us = int(self._due_us[-1]) if len(events) else 0
         self._lap_us = last_us - self._first_us + _LAP_GAP_US
@@ -136,13 +157,14 @@ class Recording:
         if self._began_ns is None:
             self._began_ns = now
         elif now < self._asked_ns + _BREATH_NS:
-            # Half a millisecond of events at a time, not one by one.
+            # A millisecond of events at a time, not one by one.
             time.sleep((self._asked_ns + _BREATH_NS - now) * 1e-9)
             now = time.monotonic_ns()
         self._asked_ns = now
         played_us = int((now - self._began_ns) * self._speed / 1000)
         clock_us = self._first_us + played_us - self._lap * self._lap_us
         stop = int(np.searchsorted(self._due_us, clock_us, side="right"))
+        stop = min(stop, self._at + _CHUNK_EVENTS)
         if stop <= self._at:
             return self._packet(self._at, now, clock_us)
         due_us = int(self._due_us[stop - 1]) - self._first_us + self._lap * self._lap_us
@@ -152,7 +174,6 @@ class Recording:
     def _packet(self, stop: int, arrival_ns: int, clock_us: int | None) -> Packet:
         """Deliver events up to `stop`; clock_us: playback's place in the lap, None: the events'."""
         events = self._events[self._at : stop]
-        shift = self._lap * self._lap_us
         if clock_us is None:
             clock_us = int(self._due_us[stop - 1])
         if stop < len(self._events):
@@ -161,9 +182,30 @@ class Recording:
         elif self._loop:
             clock_us = min(clock_us, self._first_us + self._lap_us)
         self._at = stop
+        # From playback's clock to the sensor's, which lost time at every jump back, in each lap.
+        shift = self._lap * (self._lap_us - int(self._lost_us[-1]))
+        lost_us = int(self._lost_us[np.searchsorted(self._jumps, stop - 1, side="right")])
+        watermark_us = clock_us - lost_us + shift
         if not len(events):
-            return Packet(empty_events(), clock_us + shift, arrival_ns)
+            return Packet(empty_events(), watermark_us, arrival_ns)
         if shift:
             events = events.copy()
             events["t"] += shift
-        return Packet(events, clock_us + shift, arrival_ns)
+        return Packet(events, watermark_us, arrival_ns)
+
+
+def _jumps_back(t: _Times) -> tuple[_Times, _Times]:
+    """Return which events come first after a jump back, and the time lost after 0, 1, ... of them.
+
+    Shapes (n,) and (n + 1,); t may be empty.
+    """
+    jumps = np.flatnonzero(t[1:] < t[:-1] - RESET_US) + 1
+    return jumps, np.concatenate([[0], np.cumsum(t[jumps - 1] - t[jumps])])
+
+
+def _due(t: _Times, jumps: _Times, lost_us: _Times) -> _Times:
+    """Return how far playback must be for each event, shape (n,), never falling."""
+    if len(jumps):
+        t = t + np.repeat(lost_us, np.diff(jumps, prepend=0, append=len(t)))
+    due: _Times = np.maximum.accumulate(t)
+    return due
