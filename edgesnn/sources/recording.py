@@ -32,7 +32,7 @@ _CHUNK_EVENTS = 100_000
 _BREATH_NS = 1_000_000
 _LAP_GAP_US = 1_000
 _FARTHEST_US = 2**53
-"""285 years either way: what sensors and Unix clocks tell lies inside, sums of it cannot overflow."""
+"""285 years either way: sensors and Unix clocks lie inside, and sums of it cannot overflow."""
 
 
 def read_events(
