@@ -295,11 +295,10 @@ def _short_pauses() -> Iterator[None]:
     """Keep the interpreter from holding up a step for milliseconds.
 
     No thread keeps it for the default 5 ms (a display would delay decisions), and the garbage
-    collector leaves alone what was there before the run: all the modules, and none of it garbage.
+    collector leaves alone what was there before the run: all the modules, for the most part.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(min(before, _SWITCH_S))
-    gc.collect()
     gc.freeze()
     try:
         yield
