@@ -8,6 +8,7 @@ from typing import Literal
 
 from edgesnn.errors import MissingDependency, RunError
 from edgesnn.sources.camera import discovered, dv_processing
+from edgesnn.sources.webcam import opencv
 
 _VIDEO = Path("/sys/class/video4linux")
 
@@ -46,7 +47,14 @@ def _dvs_cameras() -> list[Device]:
 
 
 def _webcams(folder: Path) -> list[Device]:
-    """Name the video devices that Linux lists; one camera may have several numbers."""
+    """Name the video devices that Linux lists; one camera may have several numbers.
+
+    Other systems list none without opening them: there --webcam 0, 1, ... has to be tried.
+    """
+    try:
+        opencv()
+    except MissingDependency as error:
+        return [Device("missing", str(error), "")]
     found = []
     for entry in sorted(folder.glob("video*"), key=lambda path: (len(path.name), path.name)):
         number = entry.name.removeprefix("video")

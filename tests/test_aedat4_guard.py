@@ -4,8 +4,10 @@ import time
 import pytest
 
 from edgesnn.errors import InputError, MissingDependency
+from edgesnn.events import events_from_arrays
 from edgesnn.sources import aedat4 as module
 from edgesnn.sources.aedat4 import events_from_aedat4
+from edgesnn.sources.aedat4_write import Aedat4File
 
 
 @pytest.fixture
@@ -67,6 +69,19 @@ def test_a_decoder_that_hangs_is_gone_afterwards(decoder, monkeypatch):
     with pytest.raises(InputError):
         events_from_aedat4(path)
     assert started[0].returncode == -9
+
+
+def test_a_module_that_lies_where_the_user_is_is_not_imported(tmp_path, monkeypatch):
+    pytest.importorskip("dv_processing")
+    for name in ("json", "numpy", "signal", "edgesnn"):
+        (tmp_path / f"{name}.py").write_text("open('imported', 'w')\nraise SystemExit(9)\n")
+    file = Aedat4File(tmp_path / "a.aedat4", "x", (5, 4))
+    file.write(events_from_arrays([3], [1], [2], [1]))
+    file.close()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    assert events_from_aedat4(tmp_path / "a.aedat4")[0].tolist() == [(3, 1, 2, 1)]
+    assert not (tmp_path / "imported").exists()
 
 
 def test_without_dv_processing_the_pip_line_is_named(monkeypatch, tmp_path):

@@ -20,13 +20,16 @@ NOW = 1_700_000_000_000_000
 def fake_dv(monkeypatch, serials, opened=None):
     """Put a dv-processing with these cameras in place of the real one."""
 
-    def open_(serial):
+    def open_(serial, log_level):
+        assert log_level == "errors only"
         if isinstance(opened, Exception):
             raise opened
         return FakeCamera([[NOW]])
 
     camera = SimpleNamespace(
-        discover=lambda: [SimpleNamespace(serialNumber=s) for s in serials], open=open_
+        discover=lambda: [SimpleNamespace(serialNumber=s) for s in serials],
+        open=open_,
+        USBDevice=SimpleNamespace(LogLevel=SimpleNamespace(LVL_ERROR="errors only")),
     )
     dv = SimpleNamespace(io=SimpleNamespace(camera=camera), __version__="2.0.4")
     monkeypatch.setitem(sys.modules, "dv_processing", dv)
@@ -92,6 +95,14 @@ def test_a_clock_that_jumps_back_is_passed_on_for_the_slicer_to_count():
     assert slicer.jumps_back == 1
 
 
+def test_events_that_come_after_a_silence_was_told_do_not_take_the_watermark_back():
+    source = Camera(FakeCamera([[NOW]] + [None] * 20 + [[NOW + 1], None, [NOW - 5_000_000]]))
+    marks = [source.read().watermark_us for _ in range(24)]
+    assert marks[20] > NOW + 5_000  # 20 ms of silence were told
+    assert marks[:23] == sorted(marks[:23])
+    assert marks[23] == NOW - 5_000_000  # a restart of the sensor is told as it is
+
+
 def test_unplugged_while_running_is_a_run_error():
     source = Camera(FakeCamera([[NOW]]))
     assert len(source.read().events) == 1
@@ -147,6 +158,12 @@ def test_the_batch_is_a_view_not_a_copy():
     events = Camera(fake).read().events
     assert events.base is not None
     assert events["t"].tolist() == [NOW]
+
+
+def test_dv_processing_has_the_names_that_opening_uses():
+    dv = pytest.importorskip("dv_processing")
+    with pytest.raises(RuntimeError, match="(?i)serial number"):
+        dv.io.camera.open("NO-SUCH-CAMERA", dv.io.camera.USBDevice.LogLevel.LVL_ERROR)
 
 
 def test_the_record_of_dv_processing_is_ours():

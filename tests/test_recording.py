@@ -5,10 +5,14 @@ from importlib import resources
 import numpy as np
 import pytest
 from contract_sources import joined, packets_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgesnn.errors import InputError
 from edgesnn.events import events_from_arrays
-from edgesnn.sources import aedat4
+from edgesnn.slicer import Slicer
+from edgesnn.sources import aedat4, recording
+from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.bs2 import LONGEST_US, bs2_from_events, events_from_bs2
 from edgesnn.sources.npz import npz_from_events
 from edgesnn.sources.recording import Recording, open_recording, read_events
@@ -216,6 +220,108 @@ def test_an_unsorted_recording_keeps_its_order():
     events = events_at(10, 50, 20, 60, 5_000_000, 3)
     found = joined(packets_of(Recording(events, (30, 20), "file:x", speed=math.inf)))
     assert found["t"].tolist() == events["t"].tolist()
+
+
+def clip_twice():
+    """Ten events 6 ms apart; then the sensor's clock restarts and they come again."""
+    times = range(5_000_000, 5_060_000, 6_000)
+    return events_at(*times, *(t - 5_000_000 for t in times))
+
+
+def test_playback_goes_on_at_its_pace_after_the_clock_jumped_back():
+    events = clip_twice()
+    source = Recording(events, (30, 20), "file:x", speed=1.0)
+    began = time.monotonic()
+    packets = packets_of(source)
+    assert 0.1 < time.monotonic() - began < 0.6
+    assert joined(packets)["t"].tolist() == events["t"].tolist()
+    second = [p for p in packets if p.watermark_us < 5_000_000]
+    assert sum(len(p.events) for p in second) >= 9
+    for some in (packets[: -len(second)], second):  # truthful in either life of the sensor
+        for now, later in zip(some, some[1:], strict=False):
+            assert now.watermark_us <= later.watermark_us
+            assert not len(later.events) or later.events["t"].min() >= now.watermark_us
+
+
+@pytest.mark.parametrize("speed", [math.inf, 20.0])
+def test_laps_of_a_recording_with_a_jump_follow_each_other_without_a_gap(speed):
+    events = clip_twice()
+    source = Recording(events, (30, 20), "file:x", speed=speed, loop=True)
+    packets = []
+    while sum(len(p.events) for p in packets) < 50:
+        packets.append(source.read())
+    times = joined(packets)["t"]
+    assert (times[:20] == events["t"]).all()
+    assert times[20] - times[19] == 1000  # the second lap begins where the first one ended
+    assert (np.diff(times[20:40]) == np.diff(events["t"])).all()
+    slicer = Slicer(10_000)
+    steps = [step for packet in packets for step in slicer.feed(packet)]
+    assert slicer.late == 0 and slicer.skipped_steps == 0
+    assert slicer.jumps_back == 3 and len(steps) < 40
+
+
+def test_a_late_reader_gets_packets_of_bounded_size(monkeypatch):
+    monkeypatch.setattr(recording, "_CHUNK_EVENTS", 100)
+    source = Recording(events_at(*range(1000)), (30, 20), "file:x", speed=1.0)
+    source.read()
+    time.sleep(0.005)
+    packets = packets_of(source)
+    assert max(len(p.events) for p in packets) == 100
+    assert all(p.watermark_us <= p.events["t"][-1] + 1 for p in packets[:-1])
+
+
+@pytest.mark.parametrize("far", [2**63 - 1, -(2**63), 2**53])
+def test_a_time_that_no_clock_tells_is_refused(tmp_path, far):
+    t = np.array([5, far, 7])
+    npz_from_events(tmp_path / "a.npz", events_from_arrays(t, t * 0, t * 0, t * 0), (30, 20))
+    with pytest.raises(InputError, match=f"event 1 is at t={far} us, which no clock tells"):
+        read_events(tmp_path / "a.npz")
+    t[1] = 1_700_000_000_000_000  # Unix time in microseconds is one
+    npz_from_events(tmp_path / "a.npz", events_from_arrays(t, t * 0, t * 0, t * 0), (30, 20))
+    assert len(read_events(tmp_path / "a.npz")[0]) == 3
+
+
+def test_aedat4_of_a_real_camera_with_frames_and_imu_beside_its_events(shared_data):
+    pytest.importorskip("dv_processing")
+    events, size = read_events(shared_data("recordings/davis_sample.aedat4"))
+    assert (len(events), size) == (111_954, (320, 240))
+    assert events.flags.aligned
+    assert (np.diff(events["t"]) >= 0).all()
+
+
+def test_bin_of_n_mnist(shared_data):
+    events, size = read_events(shared_data("recordings/sample_nmnist.bin"))
+    assert (len(events), size) == (4325, (34, 34))
+    assert events[0].tolist()[0] == 654
+
+
+def event_lists(most):
+    event = st.tuples(*(st.integers(0, top) for top in most))
+    return st.lists(event, min_size=1, max_size=60)
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=event_lists((LONGEST_US, 255, 255, 1)))
+def test_any_events_survive_bs2_and_npz(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("round")
+    events = events_from_arrays(*np.array(rows).T)
+    bs2_from_events(folder / "a.bs2", events)
+    npz_from_events(folder / "a.npz", events, (256, 256))
+    for suffix in ("bs2", "npz"):
+        found, size = read_events(folder / f"a.{suffix}", (256, 256))
+        assert (found.tolist(), size) == (rows, (256, 256))
+
+
+@settings(max_examples=4, deadline=None)
+@given(rows=event_lists((2**52, 639, 479, 1)))
+def test_sorted_events_survive_aedat4(tmp_path_factory, rows):
+    pytest.importorskip("dv_processing")
+    rows.sort(key=lambda row: row[0])
+    file = Aedat4File(path := tmp_path_factory.mktemp("round") / "a.aedat4", "x", (640, 480))
+    file.write(events_from_arrays(*np.array(rows).T))
+    file.close()
+    found, size = read_events(path)
+    assert (found.tolist(), size) == (rows, (640, 480))
 
 
 def test_the_bundled_sample_is_a_real_clip_with_its_licence():

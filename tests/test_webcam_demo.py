@@ -163,5 +163,8 @@ def test_webcams_are_listed_by_the_index_that_delivers_pictures(tmp_path):
 
 def test_what_cannot_be_looked_for_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "dv_processing", None)
-    (missing,) = devices._dvs_cameras()
-    assert missing.kind == "missing" and "pip install" in missing.model
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    found = devices.list_devices()
+    assert [(d.kind, d.option) for d in found] == [("missing", "")] * 2
+    assert "dv-processing>=2" in found[0].model
+    assert "pip install opencv-python" in found[1].model

@@ -18,8 +18,11 @@ from typing import Any
 
 from edgesnn.errors import InputError, MissingDependency, RunError
 from edgesnn.events import EVENT, Packet, empty_events
+from edgesnn.slicer import RESET_US
 
 _NAP_S = 0.001
+_DRIVER_ERRORS = (RuntimeError, IndexError, ValueError)
+"""What C++ exceptions become in Python."""
 _BATCH = timedelta(milliseconds=1)
 _SILENCE_MARGIN_US = 2_000
 """How far the watermark of a silent camera stays behind: longer than a batch and its transfer."""
@@ -59,8 +62,10 @@ def open_camera(serial: str | None = None) -> Camera:
             f"there is no camera with serial number {serial}; found: {', '.join(found)}"
         )
     try:
-        device = dv.io.camera.open(serial or found[0])
-    except (RuntimeError, IndexError) as error:
+        # Its warnings would be written across the terminal view; what matters is raised.
+        quiet = dv.io.camera.USBDevice.LogLevel.LVL_ERROR
+        device = dv.io.camera.open(serial or found[0], quiet)
+    except _DRIVER_ERRORS as error:
         raise RunError(
             f"camera {serial or found[0]} is there but cannot be opened ({first_line(error)}); is "
             "another program using it, and may this user access it?"
@@ -72,7 +77,7 @@ def discovered(dv: ModuleType) -> list[Any]:
     """Return descriptors of the cameras that are plugged in; raises RunError without USB."""
     try:
         return list(dv.io.camera.discover())
-    except (RuntimeError, IndexError) as error:
+    except _DRIVER_ERRORS as error:
         raise RunError(f"USB cannot be searched for cameras: {first_line(error)}") from error
 
 
@@ -101,6 +106,7 @@ class Camera:
         self._device: Any | None = device
         self._last_us: int | None = None
         self._last_ns = 0
+        self._told_us = 0
         self._opened_ns = time.monotonic_ns()
 
     def close(self) -> None:
@@ -116,7 +122,7 @@ class Camera:
             batch = device.getNextEventBatch()
             # Asked only when there is nothing: what a camera sent before it went is still read.
             alive = batch is not None or device.isRunning("events")
-        except (RuntimeError, IndexError) as error:
+        except _DRIVER_ERRORS as error:
             if self._device is None:
                 return None
             raise RunError(f"{self.name} failed: {first_line(error)}") from error
@@ -136,11 +142,18 @@ class Camera:
                 "plug it in again, over a shorter cable if that does not help"
             )
         self._last_us, self._last_ns = int(events["t"][-1]), now
-        return Packet(events, self._last_us, now)
+        return Packet(events, self._told(self._last_us), now)
 
     def _silence(self, now_ns: int) -> Packet:
         if self._last_us is None:
             # Nobody knows the sensor's clock before its first event; the slicer takes it up then.
             return Packet(empty_events(), (now_ns - self._opened_ns) // 1000, now_ns)
         waited_us = (now_ns - self._last_ns) // 1000 - _SILENCE_MARGIN_US
-        return Packet(empty_events(), self._last_us + max(0, waited_us), now_ns)
+        return Packet(empty_events(), self._told(self._last_us + max(0, waited_us)), now_ns)
+
+    def _told(self, watermark_us: int) -> int:
+        """Never fall behind what a silence told, unless the sensor's clock jumped back."""
+        if watermark_us > self._told_us - RESET_US:
+            watermark_us = max(watermark_us, self._told_us)
+        self._told_us = watermark_us
+        return watermark_us
