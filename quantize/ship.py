@@ -142,7 +142,7 @@ def ship(
         labels=LABELS,
         scale=1.0,
         decay_shift=DECAY_SHIFT,
-        enter=0.7,
+        enter=0.8,
         leave=0.4,
         quiet_events=150,
         quiet_us=200_000,
