@@ -1,0 +1,66 @@
+"""The digit networks: convolutions of time-to-first-spike neurons, a population for each class.
+
+x        (2, H, W)       spikes: ON (bright, or brighter), OFF (dark, or darker)
+near     5 x 5 stride 2  -> (near, H/2, W/2)
+far      3 x 3           -> (far, H/2, W/2), then 2 x 2 sums
+deep     3 x 3 valid     -> (deep, H/4-2, W/4-2)
+classes  linear          -> (classes * population,), whose first spikes are weighed by their time
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from .ttfs import TtfsLayer, decode, sum_pool
+
+
+@dataclass(frozen=True, slots=True)
+class DigitShape:
+    """Sizes of a network. size: (width and height) of x; steps: of a trial."""
+
+    size: int = 28
+    steps: int = 8
+    near: int = 32
+    far: int = 64
+    deep: int = 64
+    population: int = 16
+    classes: int = 10
+
+
+class DigitNet(nn.Module):
+    """See the module's head. Input: spikes (T, B, 2, H, W); output: scores (B, classes)."""
+
+    def __init__(self, shape: DigitShape = DigitShape(), dropout: float = 0.0) -> None:
+        super().__init__()
+        s = shape
+        self.shape = s
+        side = s.size // 2 // 2 - 2
+        self.near = TtfsLayer(s.near, 2, 5, 5, stride=2, padding=2)
+        self.far = TtfsLayer(s.far, s.near, 3, 3, padding=1)
+        self.deep = TtfsLayer(s.deep, s.far, 3, 3, spread=2)
+        self.out = TtfsLayer(s.classes * s.population, s.deep * side * side)
+        self.dropout = dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Take spikes (T, B, 2, H, W); return integer scores (B, classes) in float32."""
+        counts = x.cumsum(0)
+        far = sum_pool(self.far(self.near(counts)))
+        deep = self.deep(far).flatten(2)
+        if self.training and self.dropout > 0:
+            keep = deep.new_ones(deep.shape[1:]).bernoulli_(1 - self.dropout)
+            deep = deep * keep / (1 - self.dropout)
+        return decode(self.out(deep), self.shape.classes)
+
+    def fired(self) -> list[float]:
+        """Share of each layer's neurons that fired at the last forward pass."""
+        return [float(m.fired.detach()) for m in self.modules() if isinstance(m, TtfsLayer)]
+
+    def logits(self, scores: Tensor, steps: int) -> Tensor:
+        """Scores as logits: a whole population that fires at once is worth SHARPNESS nats."""
+        return scores * (SHARPNESS / (steps * self.shape.population))
+
+
+SHARPNESS = 12.0
