@@ -14,7 +14,7 @@ import numpy as np
 
 from edgesnn.bundle import Bundle
 from edgesnn.errors import InputError
-from edgesnn.program import Program, State, Tensor, state_shapes
+from edgesnn.program import Program, State, Tensor, state_ports
 
 BACKENDS = {
     "onnx_cpu": "ONNX Runtime on the CPU, INT8 kernels",
@@ -95,14 +95,15 @@ def check_input(program: Program, x: Tensor, *, sequence: bool = False) -> None:
 
 def check_state(program: Program, state: State) -> None:
     """Raise InputError that names the first state tensor which is missing, strange or misshapen."""
-    shapes = state_shapes(program)
-    for name in (*shapes, *state):
+    ports = state_ports(program)
+    for name in (*ports, *state):
         if name not in state:
             raise InputError(f"the state of {program.name} needs {name}, which is not there")
-        if name not in shapes:
-            raise InputError(f"{program.name} has no state {name}; it has: {', '.join(shapes)}")
-        if state[name].dtype != np.uint8 or state[name].shape != shapes[name]:
+        if name not in ports:
+            raise InputError(f"{program.name} has no state {name}; it has: {', '.join(ports)}")
+        port, found = ports[name], state[name]
+        if found.dtype != np.dtype(port.dtype) or found.shape != port.shape:
             raise InputError(
-                f"{name} of {program.name} is uint8 of shape {shapes[name]}, "
-                f"got {state[name].dtype} of {state[name].shape}"
+                f"{name} of {program.name} is {port.dtype} of shape {port.shape}, "
+                f"got {found.dtype} of {found.shape}"
             )

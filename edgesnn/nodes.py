@@ -8,8 +8,19 @@ The one spiking primitive, `Layer`, is a finite temporal filter, a weighted sum 
 
 One filter (m = 1) is a sliding PSN of order k (Fang et al., NeurIPS 2023, "Parallel spiking
 neurons"): by linearity its taps may stand before the weights. Several filters give every synapse
-several delays (taps that are unit vectors are pure synaptic delays). Before the first step all
-inputs were 0. Nodes that name the same weight tensor share it (Azadbakht et al. 2022).
+several delays (taps that are unit vectors are pure synaptic delays). With `delays` every synapse has one delay of
+its own (learned delays; Hammouamri et al., ICLR 2024), behind the one filter:
+
+    H_j[t] = sum_i w_ji u_i[t - d_ji]
+
+Before the first step all inputs were 0. Nodes that name the same weight tensor share it (Azadbakht
+et al. 2022).
+
+`Fire` is the other kind of neuron, for trials of limited length: it integrates without leak and
+fires at most once (time to first spike; Che et al., arXiv 2410.23619):
+
+    H[t] = clip(V[t-1] + X[t], -2**30, 2**30),   V[t] = H[t]
+    S[t] = H[t] >= theta and not F[t-1],         F[t] = F[t-1] or S[t]
 """
 
 from __future__ import annotations
@@ -34,6 +45,8 @@ class Layer:
     taps: int8 tensor (m, k), newest input first; None is [[1]] (no memory).
     threshold: int32 tensor (out,); output uint8 0/1. None: output is the int32 sum itself.
     stride, padding: of the convolution, the same in both directions; groups: its groups.
+    delays: int8 tensor of the weight's shape, steps from 0 on; op "linear", at most one filter.
+        None: no delays.
     """
 
     name: str
@@ -45,6 +58,7 @@ class Layer:
     stride: int = 1
     padding: int = 0
     groups: int = 1
+    delays: str | None = None
     kind: Literal["layer"] = "layer"
 
 
@@ -91,13 +105,30 @@ class Add:
     kind: Literal["add"] = "add"
 
 
-Node = Layer | Pool | Upsample | Concat | Add
+@dataclass(frozen=True, slots=True)
+class Fire:
+    """Neurons that integrate int32 sums (of a layer without threshold, or Add) and fire once.
+
+    threshold: int32 tensor (channels,): output uint8 0/1.
+    """
+
+    name: str
+    input: str
+    threshold: str
+    kind: Literal["fire"] = "fire"
+
+
+MEMBRANE_LIMIT = 2**30
+"""Potentials of `Fire` stay within +- this: no sum can overflow, however long a trial lasts."""
+
+Node = Layer | Pool | Upsample | Concat | Add | Fire
 KINDS: dict[str, Callable[..., Node]] = {
     "layer": Layer,
     "pool": Pool,
     "upsample": Upsample,
     "concat": Concat,
     "add": Add,
+    "fire": Fire,
 }
 
 

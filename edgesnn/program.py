@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from edgesnn.nodes import (
     KINDS,
     Add,
     Concat,
+    Fire,
     Layer,
     Node,
     Pool,
@@ -27,30 +28,32 @@ from edgesnn.nodes import (
     Value,
     inputs_of,
 )
-from edgesnn.program_check import filtered_bounds, infer, sum_bounds, taps_of
+from edgesnn.program_check import delays_of, filtered_bounds, infer, sum_bounds, taps_of
 
 __all__ = [
     "KINDS",
     "Add",
     "Concat",
+    "Fire",
     "Layer",
     "Node",
     "Pool",
     "Program",
     "State",
+    "StatePort",
     "Tensor",
     "Upsample",
     "Value",
     "from_dict",
     "initial_state",
     "inputs_of",
-    "state_shapes",
+    "state_ports",
     "to_dict",
     "warmup_steps",
 ]
 
 State = dict[str, Tensor]
-"""The whole memory of a stream, by name; see `state_shapes`."""
+"""The whole memory of a stream, by name; see `state_ports`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,6 +112,16 @@ class Program:
         """Return the layer's taps, int32 of shape (m, k)."""
         return taps_of(layer, self.tensors)
 
+    def delays_of(self, layer: Layer) -> Tensor | None:
+        """Return the layer's delays, int64 of its weight's shape; None where it has none."""
+        return delays_of(layer, self.tensors)
+
+    def history_of(self, layer: Layer) -> int:
+        """Return how many past inputs the layer remembers."""
+        delays = self.delays_of(layer)
+        longest = 0 if delays is None else int(delays.max())
+        return int(self.taps_of(layer).shape[1]) - 1 + longest
+
     def filtered_bounds(self, layer: Layer) -> tuple[int, int]:
         """Return (low, high) of the layer's filtered input u: no input can exceed them."""
         return filtered_bounds(self.taps_of(layer), self.values[layer.input])
@@ -127,12 +140,17 @@ def to_dict(program: Program) -> dict[str, Any]:
         "step_us": program.step_us,
         "input_shape": list(program.input_shape),
         "input_high": program.input_high,
-        "nodes": [
-            {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(node).items()}
-            for node in program.nodes
-        ],
+        "nodes": [_entry(node) for node in program.nodes],
         "output": program.output,
     }
+
+
+def _entry(node: Node) -> dict[str, Any]:
+    """Return a node as JSON values; a layer without delays says nothing of them."""
+    fields = asdict(node)
+    if fields.get("delays", "") is None:
+        del fields["delays"]
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 
 def from_dict(description: dict[str, Any], tensors: dict[str, Tensor]) -> Program:
@@ -165,29 +183,48 @@ def _node(entry: dict[str, Any]) -> Node:
     return KINDS[entry["kind"]](**fields)
 
 
-def state_shapes(program: Program) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every state tensor (all uint8, all 0 at the start), by name, in order.
+@dataclass(frozen=True, slots=True)
+class StatePort:
+    """Shape and type of one state tensor; it is all 0 at the start."""
 
-    state_<layer>: the layer's last k - 1 inputs, (k - 1, *input shape), newest first; layers with
-    k = 1 have none.
+    shape: tuple[int, ...]
+    dtype: Literal["uint8", "int32"] = "uint8"
+
+
+def state_ports(program: Program) -> dict[str, StatePort]:
+    """Return shape and type of every state tensor, by name, in order.
+
+    state_<layer>: the layer's last inputs (`Program.history_of`), uint8 (n, *input shape), newest
+    first; layers without memory have none. membrane_<node>: potentials of Fire, int32, of the
+    node's shape; fired_<node>: uint8, 1 where a neuron has fired.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
+    ports: dict[str, StatePort] = {}
     for node in program.nodes:
-        if isinstance(node, Layer) and program.taps_of(node).shape[1] > 1:
-            past = program.taps_of(node).shape[1] - 1
-            shapes[f"state_{node.name}"] = (past, *program.values[node.input].shape)
-    return shapes
+        if isinstance(node, Layer) and program.history_of(node):
+            past = program.history_of(node)
+            ports[f"state_{node.name}"] = StatePort((past, *program.values[node.input].shape))
+        if isinstance(node, Fire):
+            shape = program.values[node.name].shape
+            ports[f"membrane_{node.name}"] = StatePort(shape, "int32")
+            ports[f"fired_{node.name}"] = StatePort(shape)
+    return ports
 
 
 def initial_state(program: Program) -> State:
     """Return the exact state before the first step: all zeros, freshly allocated."""
-    return {name: np.zeros(shape, np.uint8) for name, shape in state_shapes(program).items()}
+    return {name: np.zeros(port.shape, port.dtype) for name, port in state_ports(program).items()}
 
 
-def warmup_steps(program: Program) -> int:
-    """Return after how many steps nothing of the initial state can be left in the output."""
+def warmup_steps(program: Program) -> int | None:
+    """Return after how many steps nothing of the initial state can be left in the output.
+
+    None: never, there are neurons that fire once; such a program runs in trials, each of which
+    begins with a reset.
+    """
     depth: dict[str, int] = {"x": 0}
     for node in program.nodes:
-        memory = program.taps_of(node).shape[1] - 1 if isinstance(node, Layer) else 0
+        if isinstance(node, Fire):
+            return None
+        memory = program.history_of(node) if isinstance(node, Layer) else 0
         depth[node.name] = max(depth[name] for name in inputs_of(node)) + memory
     return depth[program.output]

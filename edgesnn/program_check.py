@@ -10,7 +10,19 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from edgesnn.errors import BundleError
-from edgesnn.nodes import Add, Concat, Layer, Node, Pool, Tensor, Upsample, Value, inputs_of
+from edgesnn.nodes import (
+    MEMBRANE_LIMIT,
+    Add,
+    Concat,
+    Fire,
+    Layer,
+    Node,
+    Pool,
+    Tensor,
+    Upsample,
+    Value,
+    inputs_of,
+)
 
 _INT32 = 2**31 - 1
 
@@ -45,6 +57,13 @@ def taps_of(layer: Layer, tensors: Mapping[str, Tensor]) -> Tensor:
     if layer.taps is None:
         return np.ones((1, 1), np.int32)
     return _tensor(tensors, layer.name, layer.taps, "int8", 2).astype(np.int32)
+
+
+def delays_of(layer: Layer, tensors: Mapping[str, Tensor]) -> Tensor | None:
+    """Return the layer's delays, int64 of its weight's shape; None where it has none."""
+    if layer.delays is None:
+        return None
+    return _tensor(tensors, layer.name, layer.delays, "int8", 2).astype(np.int64)
 
 
 def filtered_bounds(taps: Tensor, given: Value) -> tuple[int, int]:
@@ -83,6 +102,12 @@ def _value_of(node: Node, tensors: Mapping[str, Tensor], given: list[Value]) -> 
                 raise BundleError(f"{node.name}: adds int32 sums of one shape")
             low, high = sum(v.low for v in given), sum(v.high for v in given)
             return _compared(node, tensors, given[0].shape, low, high)
+        case Fire():
+            if given[0].dtype != "int32":
+                raise BundleError(f"{node.name}: integrates int32 sums, got {given[0].dtype}")
+            if max(given[0].high, -given[0].low) > MEMBRANE_LIMIT:
+                raise BundleError(f"{node.name}: sums beyond {MEMBRANE_LIMIT} are not integrated")
+            return _compared(node, tensors, given[0].shape, given[0].low, given[0].high)
 
 
 def _pool_value(node: Pool, given: Value) -> Value:
@@ -118,8 +143,23 @@ def _layer_value(node: Layer, tensors: Mapping[str, Tensor], given: Value) -> Va
         raise BundleError(
             f"{node.name}: weight {node.weight} takes {weight.shape[1]} inputs, not {wanted}"
         )
+    _check_delays(node, tensors, weight.shape, filters)
     lows, highs = sum_bounds(weight, *filtered_bounds(taps, given))
     return _compared(node, tensors, shape, int(lows.min()), int(highs.max()))
+
+
+def _check_delays(
+    node: Layer, tensors: Mapping[str, Tensor], weight: tuple[int, ...], filters: int
+) -> None:
+    delays = delays_of(node, tensors)
+    if delays is None:
+        return
+    if node.op != "linear" or filters != 1:
+        raise BundleError(f'{node.name}: delays need op "linear" and one filter')
+    if delays.shape != weight:
+        raise BundleError(f"{node.name}: delays of shape {delays.shape} for weights of {weight}")
+    if delays.min() < 0:
+        raise BundleError(f"{node.name}: a delay is {delays.min()} steps; the least is 0")
 
 
 def _convolved(
@@ -141,7 +181,11 @@ def _convolved(
 
 
 def _compared(
-    node: Layer | Add, tensors: Mapping[str, Tensor], shape: tuple[int, ...], low: int, high: int
+    node: Layer | Add | Fire,
+    tensors: Mapping[str, Tensor],
+    shape: tuple[int, ...],
+    low: int,
+    high: int,
 ) -> Value:
     if max(high, -low) > _INT32:
         raise BundleError(f"{node.name}: sums up to {max(high, -low)} do not fit int32")

@@ -213,8 +213,11 @@ class Slicer:
 
 
 def slicer_for(program: Program) -> Slicer:
-    """Return a slicer for a program; its network is at rest when the slicer stops stepping."""
-    memory_us = warmup_steps(program) * program.step_us
+    """Return a slicer for a program; its network is at rest when the slicer stops stepping.
+
+    A network that runs in trials rests between them anyway.
+    """
+    memory_us = (warmup_steps(program) or 0) * program.step_us
     return Slicer(program.step_us, max_gap_us=max(MAX_GAP_US, memory_us))
 
 

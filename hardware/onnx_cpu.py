@@ -15,7 +15,7 @@ import onnxruntime as ort  # type: ignore[import-untyped]
 from edgesnn.backend import check_input, check_state
 from edgesnn.bundle import Bundle
 from edgesnn.errors import BundleError
-from edgesnn.program import Program, State, Tensor, initial_state, state_shapes
+from edgesnn.program import Program, State, Tensor, initial_state, state_ports
 
 
 def load(bundle: Bundle, *, threads: int = 1) -> OnnxModel:
@@ -116,7 +116,7 @@ def _check(program: Program, session: Any) -> None:
         raise BundleError(
             f"the graph of {program.name} was made from another program; export again"
         )
-    states = state_shapes(program)
+    states = {name: port.shape for name, port in state_ports(program).items()}
     given = {"x": (1, *program.input_shape), **states}
     made = {"y": (1, *program.output_shape), **{f"new_{n}": s for n, s in states.items()}}
     found = [{p.name: tuple(p.shape) for p in ports} for ports in _ports(session)]

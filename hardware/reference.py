@@ -7,7 +7,7 @@ of length 1 whose past comes from the state; a whole sequence is one stretch who
     H[t]   = W * concat_m u_m[t]
     S[t]   = H[t] >= theta
 
-All arithmetic is on int32: every program's sums fit it (`program_check`), and so does every partial
+(with delays: H_j[t] = sum_i w_ji u_i[t - d_ji]; neurons that fire once: `_fire`). All arithmetic is on int32: every program's sums fit it (`program_check`), and so does every partial
 sum. Products are written with einsum, which NumPy runs in its own vectorised integer loops: no
 BLAS, whose threads would wait for each other on a busy machine.
 """
@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from edgesnn.backend import check_input, check_state
 from edgesnn.bundle import Bundle
+from edgesnn.nodes import MEMBRANE_LIMIT
 from edgesnn.program import (
     Add,
     Concat,
+    Fire,
     Layer,
     Node,
     Pool,
@@ -108,6 +110,9 @@ def _stretch(program: Program, xs: Tensor, state: State) -> tuple[dict[str, Tens
         if isinstance(node, Layer):
             values[node.name], history = _layer(program, node, given[0], state)
             after.update(history)
+        elif isinstance(node, Fire):
+            values[node.name], membrane = _fire(program, node, given[0], state)
+            after.update(membrane)
         else:
             values[node.name] = _memoryless(program, node, given)
     return values, after
@@ -115,14 +120,18 @@ def _stretch(program: Program, xs: Tensor, state: State) -> tuple[dict[str, Tens
 
 def _layer(program: Program, node: Layer, given: Tensor, state: State) -> tuple[Tensor, State]:
     """Return the layer's output (T, ...) and its next history, if it has one."""
-    taps = program.taps_of(node)
-    past = taps.shape[1] - 1
+    taps, delays = program.taps_of(node), program.delays_of(node)
+    past = program.history_of(node)
     seen, after = given, {}
     if past:
         name = f"state_{node.name}"
         seen = np.concatenate([state[name][::-1], given])
         after[name] = seen[: -past - 1 : -1].copy()
-    sums = _weighted(program, node, _filtered(taps, seen, len(given)))
+    steps = len(given)
+    if delays is None:
+        sums = _weighted(program, node, _filtered(taps, seen, steps))
+    else:
+        sums = _delayed(program, node, delays, _filtered(taps, seen, steps + int(delays.max())))
     return _compared(program, node.threshold, sums), after
 
 
@@ -136,6 +145,30 @@ def _filtered(taps: Tensor, seen: Tensor, steps: int) -> NDArray[np.int32]:
                 first = len(seen) - steps - i
                 u[:, m] += np.multiply(seen[first : first + steps], taps[m, i], dtype=np.int32)
     return u.reshape(steps, filters * seen.shape[1], *seen.shape[2:])
+
+
+def _delayed(
+    program: Program, node: Layer, delays: Tensor, u: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Return sum_i w_ji u_i[t - d_ji] for all but the oldest max(delays) of the times of u."""
+    weight = program.tensors[node.weight].astype(np.int32)
+    flat, longest = u.reshape(len(u), -1), int(delays.max())
+    inputs = np.arange(weight.shape[1])
+    times = range(longest, len(flat))
+    sums = [np.einsum("oi,oi->o", weight, flat[t - delays, inputs]) for t in times]
+    return np.asarray(sums, np.int32).reshape(len(times), len(weight))
+
+
+def _fire(program: Program, node: Fire, sums: Tensor, state: State) -> tuple[Tensor, State]:
+    """Return first spikes (T, ...), and the membrane and who has fired after them."""
+    membrane, fired = state[f"membrane_{node.name}"], state[f"fired_{node.name}"]
+    theta = program.tensors[node.threshold].reshape(-1, *[1] * (membrane.ndim - 1))
+    spikes = np.zeros(sums.shape, np.uint8)
+    for t, x in enumerate(sums):
+        membrane = np.clip(membrane + x, -MEMBRANE_LIMIT, MEMBRANE_LIMIT)
+        spikes[t] = (membrane >= theta) & (fired == 0)
+        fired = fired | spikes[t]
+    return spikes, {f"membrane_{node.name}": membrane, f"fired_{node.name}": fired}
 
 
 def _weighted(program: Program, node: Layer, u: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -33,7 +33,9 @@ class DigitShape:
 class DigitNet(nn.Module):
     """See the module's head. Input: spikes (T, B, 2, H, W); output: scores (B, classes)."""
 
-    def __init__(self, shape: DigitShape = DigitShape(), dropout: float = 0.0) -> None:
+    def __init__(
+        self, shape: DigitShape = DigitShape(), dropout: float = 0.0, alpha: float = 2.0
+    ) -> None:
         super().__init__()
         s = shape
         self.shape = s
@@ -43,6 +45,8 @@ class DigitNet(nn.Module):
         self.deep = TtfsLayer(s.deep, s.far, 3, 3, spread=2)
         self.out = TtfsLayer(s.classes * s.population, s.deep * side * side)
         self.dropout = dropout
+        for layer in (self.near, self.far, self.deep, self.out):
+            layer.alpha = alpha
 
     def forward(self, x: Tensor) -> Tensor:
         """Take spikes (T, B, 2, H, W); return integer scores (B, classes) in float32."""
@@ -58,9 +62,6 @@ class DigitNet(nn.Module):
         """Share of each layer's neurons that fired at the last forward pass."""
         return [float(m.fired.detach()) for m in self.modules() if isinstance(m, TtfsLayer)]
 
-    def logits(self, scores: Tensor, steps: int) -> Tensor:
-        """Scores as logits: a whole population that fires at once is worth SHARPNESS nats."""
-        return scores * (SHARPNESS / (steps * self.shape.population))
-
-
-SHARPNESS = 12.0
+    def logits(self, scores: Tensor, steps: int, sharpness: float) -> Tensor:
+        """Scores as logits: a whole population that fires at once is worth `sharpness` nats."""
+        return scores * (sharpness / (steps * self.shape.population))

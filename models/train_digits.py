@@ -31,7 +31,8 @@ class Recipe:
     """Everything that decides the result, besides the data.
 
     phases: (steps of a trial, epochs), one after the other. dark: whether dark pixels spike too.
-    jitter: see `digits_data.jittered`.
+    jitter: see `digits_data.jittered`. alpha: of the surrogate gradient; sharpness: see
+    `DigitNet.logits`.
     """
 
     phases: tuple[tuple[int, float], ...]
@@ -43,20 +44,25 @@ class Recipe:
     smoothing: float = 0.0
     sparsity: float = 0.0
     dropout: float = 0.1
+    alpha: float = 2.0
+    sharpness: float = 12.0
     seed: int = 0
     shape: dict[str, int] = field(default_factory=dict)
 
 
 MNIST = Recipe(
-    phases=((3, 5), (6, 3)),
+    phases=((3, 4), (6, 3)),
     jitter={"degrees": 10, "scale": 0.1, "shear": 0.1, "shift": 2.5, "flip": False, "erase": 0.0},
     shape={"steps": 6},
 )
 FASHION = Recipe(
-    phases=((3, 8), (8, 5)),
-    jitter={"degrees": 4, "scale": 0.06, "shear": 0.04, "shift": 1.5, "flip": True, "erase": 0.3},
+    phases=((3, 8), (6, 5)),
+    jitter={"degrees": 0, "scale": 0.0, "shear": 0.0, "shift": 1.0, "flip": True, "erase": 0.0},
     dark=True,
-    shape={"steps": 8, "near": 48, "far": 96, "deep": 96},
+    rate=4e-3,
+    alpha=0.5,
+    sharpness=8.0,
+    shape={"steps": 6, "near": 40, "far": 80, "deep": 80},
 )
 RECIPES = {"mnist": MNIST, "fashion": FASHION}
 Inputs = Callable[[Tensor, int], Tensor]
@@ -80,7 +86,7 @@ def train(
     torch.manual_seed(recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
-    net = DigitNet(DigitShape(**recipe.shape), recipe.dropout)
+    net = DigitNet(DigitShape(**recipe.shape), recipe.dropout, recipe.alpha)
     count = len(images) - HELD_OUT
     per_epoch = count // recipe.batch
     plan = [steps for steps, epochs in recipe.phases for _ in range(round(epochs * per_epoch))]
@@ -104,7 +110,8 @@ def train(
         chosen, steps = next(order), plan[update - 1]
         moved = jittered(images[chosen], generator, **recipe.jitter)
         net.train()
-        logits = net.logits(net(latency_spikes(moved, steps, dark=recipe.dark)), steps)
+        scores = net(latency_spikes(moved, steps, dark=recipe.dark))
+        logits = net.logits(scores, steps, recipe.sharpness)
         loss = F.cross_entropy(logits, labels[chosen], label_smoothing=recipe.smoothing)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -37,6 +37,11 @@ layer, at times that still differ.
 """
 
 
+INITIAL = 0.03
+"""Size of the raw weights at the start. Normalisation makes the network blind to it; what it sets is
+how much an update of the optimiser changes them."""
+
+
 class _FireOnce(torch.autograd.Function):
     """F[t] = max_{u<=t} Theta(x[u]) over the first axis; x is an integer, one step of it is worth
     `step` thresholds.
@@ -46,10 +51,9 @@ class _FireOnce(torch.autograd.Function):
     the other and in place: these passes over memory, not the convolutions, decide the speed.
     """
 
-    alpha = 2.0
-
     @staticmethod
-    def forward(ctx: Any, x: Tensor, step: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, step: Tensor, alpha: float) -> Tensor:
+        ctx.alpha = alpha
         fired = x >= 0
         for t in range(1, x.shape[0]):
             fired[t] |= fired[t - 1]
@@ -57,11 +61,11 @@ class _FireOnce(torch.autograd.Function):
         return fired.to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         x, step, fired = ctx.saved_tensors
         (given,) = gradients
-        sharpness = step * (math.pi / 2 * _FireOnce.alpha)
-        height = step * (_FireOnce.alpha / 2)
+        sharpness = step * (math.pi / 2 * ctx.alpha)
+        height = step * (ctx.alpha / 2)
         result, later = torch.empty_like(x), torch.zeros_like(x[0])
         for t in range(x.shape[0] - 1, -1, -1):
             later += given[t]
@@ -70,15 +74,16 @@ class _FireOnce(torch.autograd.Function):
             torch.div(height, slope, out=slope).mul_(later)
             if t:
                 slope.masked_fill_(fired[t - 1], 0)
-        return result, None
+        return result, None, None
 
 
-def fire_once(x: Tensor, step: Tensor) -> Tensor:
+def fire_once(x: Tensor, step: Tensor, alpha: float = 2.0) -> Tensor:
     """Return for each time whether x has reached 0 by then: 0 or 1, of the shape of x (T, ...).
 
-    step: value of 1 in thresholds, broadcast against x[0]; it only scales the gradient.
+    step: value of 1 in thresholds, broadcast against x[0]. alpha: sharpness of the surrogate. Both
+    only shape the gradient.
     """
-    return _FireOnce.apply(x, step)  # type: ignore[no-any-return,no-untyped-call]
+    return _FireOnce.apply(x, step, alpha)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class TtfsLayer(nn.Module):
@@ -93,17 +98,21 @@ class TtfsLayer(nn.Module):
     given once; a bias in every step would make a silent neuron fire. theta is at least one integer
     step: without input nothing fires. Shape: cumulative counts (T, B, in, H, W) or (T, B, in) to
     fired bits (T, B, out, ...).
+
+    alpha: sharpness of the surrogate gradient; potentials spread over more than one threshold, so
+    that a wide one (0.5) teaches faster.
     """
 
     def __init__(
         self, *shape: int, stride: int = 1, padding: int = 0, spread: float = 1.0
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(shape))
+        self.weight = nn.Parameter(INITIAL * torch.randn(shape))
         self.gain = nn.Parameter(torch.full((shape[0],), GAIN))
         self.bias = nn.Parameter(torch.zeros(shape[0]))
         self.stride = stride
         self.padding = padding
+        self.alpha = 2.0
         self.fan = math.prod(shape[1:])
         self.spread = spread
         self.fired = torch.zeros(())
@@ -138,7 +147,7 @@ class TtfsLayer(nn.Module):
             flat = flat.contiguous(memory_format=torch.channels_last)
             x = F.conv2d(flat, weight, -threshold, stride=self.stride, padding=self.padding)
             step = step.view(-1, 1, 1)
-        fired = fire_once(x.view(steps, batch, *x.shape[1:]), step)
+        fired = fire_once(x.view(steps, batch, *x.shape[1:]), step, self.alpha)
         self.fired = fired[-1].mean()
         return fired
 

@@ -1,6 +1,6 @@
 """An integer program as one ONNX graph: one step, state in and state out, standard ops only.
 
-    x, state_<layer>...  ->  y, new_state_<layer>...
+    x, <state>...  ->  y, new_<state>...
 
 Layers are written by `export_layer.py`, which has choices to make; everything else is here.
 """
@@ -10,8 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 from edgesnn.bundle import ReadoutSpec
-from edgesnn.program import Add, Concat, Layer, Node, Pool, Program, Upsample, state_shapes
+from edgesnn.nodes import MEMBRANE_LIMIT
+from edgesnn.program import (
+    Add,
+    Concat,
+    Fire,
+    Layer,
+    Node,
+    Pool,
+    Program,
+    Upsample,
+    state_ports,
+)
 
+from .delays import without_delays
 from .export_layer import write_compared, write_layer
 from .graph import Graph, Port
 from .metadata import metadata_of
@@ -20,17 +32,18 @@ from .metadata import metadata_of
 def export(program: Program, *, readout: ReadoutSpec | None = None, license: str = "") -> bytes:
     """Return the ONNX model of one step of the program.
 
-    x: uint8 (1, *input_shape); y: int32 (1, *output_shape); state_<layer>, new_state_<layer>: uint8
-    as `state_shapes` says. Metadata: see `metadata.py`.
+    x: uint8 (1, *input_shape); y: int32 (1, *output_shape); each state and
+    new_<state> as `state_ports` says. Metadata: see `metadata.py`.
     Raises BundleError when a layer's sums leave the range in which all kernels are exact.
     """
     graph = Graph()
     names = {"x": "x"}
-    for node in program.nodes:
-        names[node.name] = _write(graph, program, node, names)
+    dense = without_delays(program)
+    for node in dense.nodes:
+        names[node.name] = _write(graph, dense, node, names)
     if program.values[program.output].dtype == "uint8":
         graph.cast(names[program.output], "int32", "y")
-    states = [Port(name, "uint8", shape) for name, shape in state_shapes(program).items()]
+    states = [Port(name, port.dtype, port.shape) for name, port in state_ports(program).items()]
     new = [Port(f"new_{port.name}", port.dtype, port.shape) for port in states]
     x = Port("x", "uint8", (1, *program.input_shape))
     y = Port("y", "int32", (1, *program.output_shape))
@@ -53,6 +66,8 @@ def _write(graph: Graph, program: Program, node: Node, names: dict[str, str]) ->
             return graph.add("Concat", [names[name] for name in node.inputs], out, axis=1)
         case Add():
             return _add(graph, program, node, [names[name] for name in node.inputs], out)
+        case Fire():
+            return _fire(graph, program, node, names[node.input], out)
 
 
 def _pool(graph: Graph, program: Program, node: Pool, source: str, out: str) -> str:
@@ -89,3 +104,23 @@ def _add(graph: Graph, program: Program, node: Add, sources: list[str], out: str
             "Add", [total, source], sums if i == len(sources) else f"first{i}_{node.name}"
         )
     return write_compared(graph, program, node, sums, out)
+
+
+def _fire(graph: Graph, program: Program, node: Fire, source: str, out: str) -> str:
+    """Integrate, compare, and let each neuron pass once. States have no batch axis."""
+    name, shape = node.name, program.values[node.name].shape
+    theta = program.tensors[node.threshold].reshape(-1, *[1] * (len(shape) - 1))
+    sums = graph.reshape(source, shape, f"sums_of_{name}")
+    total = graph.add("Add", [sums, f"membrane_{name}"], f"total_{name}")
+    ends = [
+        graph.constant(f"membrane_{end}", np.array(limit, np.int32))
+        for end, limit in (("lowest", -MEMBRANE_LIMIT), ("highest", MEMBRANE_LIMIT))
+    ]
+    graph.add("Clip", [total, *ends], f"new_membrane_{name}")
+    inputs = [f"new_membrane_{name}", graph.constant(f"theta_{name}", theta)]
+    above = graph.add("GreaterOrEqual", inputs, f"above_{name}")
+    fired = graph.cast(f"fired_{name}", "bool", f"before_{name}")
+    first = graph.add("And", [above, graph.add("Not", [fired], f"silent_{name}")], f"now_{name}")
+    graph.cast(graph.add("Or", [above, fired], f"ever_{name}"), "uint8", f"new_fired_{name}")
+    spikes = graph.cast(first, "uint8", f"spikes_{name}")
+    return graph.reshape(spikes, (1, *shape), out)

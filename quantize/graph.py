@@ -13,7 +13,7 @@ from edgesnn.program import Tensor
 
 OPSET = 18
 IR_VERSION = 8
-_ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int32": 6}  # numbers of onnx.TensorProto.DataType
+_ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "bool": 9}  # numbers of onnx.TensorProto.DataType
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Graph:
         return self.constant(f"{dtype}_{value}", np.array(value, dtype))
 
     def cast(self, source: str, dtype: str, out: str) -> str:
-        """Append a conversion to "float32", "uint8" or "int32"."""
+        """Append a conversion to "float32", "uint8", "int32" or "bool"."""
         return self.add("Cast", [source], out, to=_ELEMENT_TYPES[dtype])
 
     def reshape(self, source: str, shape: Sequence[int], out: str) -> str:

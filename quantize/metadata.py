@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgesnn import __version__
 from edgesnn.bundle import ReadoutSpec
-from edgesnn.program import Layer, Program, state_shapes, warmup_steps
+from edgesnn.program import Layer, Program, state_ports, warmup_steps
 
 MODEL_TYPE = "edgesnn-step"
 
@@ -14,12 +14,14 @@ def metadata_of(program: Program, readout: ReadoutSpec | None, license: str) -> 
 
     state_names: comma separated, in the order of the graph's inputs, empty when there is no state;
     <state>_shape, <state>_dtype, <state>_init for each. warmup_steps: after how many steps nothing
-    of the initial state is left in y. psn_k: longest filter of a layer with one filter (sliding
-    PSN); max_delay: longest delay, in steps, of a layer with several. exit_policy: how the outputs
+    of the initial state is left in y, "never" for networks that run in trials. psn_k: longest filter of a layer with one filter (sliding
+    PSN); max_delay: longest delay of a synapse, in steps. exit_policy: how the outputs
     become decisions (`readout.py`), "none" where that is left open.
     """
-    orders = [program.taps_of(n).shape for n in program.nodes if isinstance(n, Layer)]
-    states = state_shapes(program)
+    layers = [n for n in program.nodes if isinstance(n, Layer)]
+    orders = [program.taps_of(n).shape for n in layers]
+    own = [int(d.max()) for d in map(program.delays_of, layers) if d is not None]
+    states, warmup = state_ports(program), warmup_steps(program)
     about = {
         "model_type": MODEL_TYPE,
         "version": __version__,
@@ -30,16 +32,16 @@ def metadata_of(program: Program, readout: ReadoutSpec | None, license: str) -> 
         "input_layout": f"1,polarity,y,x uint8 levels 0..{program.input_high}",
         "labels": ",".join(readout.labels) if readout else "",
         "state_names": ",".join(states),
-        "warmup_steps": str(warmup_steps(program)),
+        "warmup_steps": "never" if warmup is None else str(warmup),
         "psn_k": str(max((k for m, k in orders if m == 1), default=1)),
-        "max_delay": str(max((k - 1 for m, k in orders if m > 1), default=0)),
+        "max_delay": str(max([0, *own, *(k - 1 for m, k in orders if m > 1)])),
         "exit_policy": _exit_policy(readout),
         "quant": "weights and taps int8, activations uint8, sums int32, exact",
         "program_sha256": program.sha256,
     }
-    for name, shape in states.items():
-        about[f"{name}_shape"] = ",".join(str(n) for n in shape)
-        about[f"{name}_dtype"] = "uint8"
+    for name, port in states.items():
+        about[f"{name}_shape"] = ",".join(str(n) for n in port.shape)
+        about[f"{name}_dtype"] = port.dtype
         about[f"{name}_init"] = "zeros"
     return about
 

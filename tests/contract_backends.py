@@ -10,7 +10,7 @@ from edgesnn.backend import Backend, Model, Stream
 from edgesnn.bundle import Bundle
 from edgesnn.errors import InputError
 from edgesnn.hardware.reference import Reference, run_sequence
-from edgesnn.program import Tensor, initial_state, state_shapes
+from edgesnn.program import Tensor, initial_state, state_ports
 
 STEPS = 24
 
@@ -125,14 +125,14 @@ def check_wrong_inputs_are_named(model: Model) -> None:
     ):
         with pytest.raises(InputError, match="takes uint8 frames of shape"):
             stream.step(wrong)
-    for name, size in state_shapes(model.program).items():
+    for name, port in state_ports(model.program).items():
         good = initial_state(model.program)
         with pytest.raises(InputError, match=f"needs {name}, which is not there"):
             stream.restore({n: t for n, t in good.items() if n != name})
-        with pytest.raises(InputError, match=f"{name} of .* is uint8 of shape"):
-            stream.restore({**good, name: np.zeros((*size, 1), np.uint8)})
-        with pytest.raises(InputError, match=f"{name} of .* got int32"):
-            stream.restore({**good, name: np.zeros(size, np.int32)})
+        with pytest.raises(InputError, match=f"{name} of .* is {port.dtype} of shape"):
+            stream.restore({**good, name: np.zeros((*port.shape, 1), port.dtype)})
+        with pytest.raises(InputError, match=f"{name} of .* got int64"):
+            stream.restore({**good, name: np.zeros(port.shape, np.int64)})
     with pytest.raises(InputError, match="has no state state_of_another"):
         stream.restore({**initial_state(model.program), "state_of_another": xs[0]})
     found = np.concatenate([first[None], streamed(stream, xs[1:])])

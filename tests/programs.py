@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from edgesnn.bundle import EncoderSpec, ReadoutSpec
 from edgesnn.hardware.reference import run_sequence
-from edgesnn.program import Add, Concat, Layer, Node, Pool, Program, Tensor, Upsample
+from edgesnn.program import Add, Concat, Fire, Layer, Node, Pool, Program, Tensor, Upsample
 
 STEPS = 10
 
@@ -56,6 +56,15 @@ class Builder:
         self.nodes.append(node)
         return node.name
 
+    def firing_once(self, name: str, source: str) -> str:
+        """Add neurons on sums; thresholds at about the 60 % quantile of the summed sums."""
+        xs = frames(self.program(), STEPS, int(self.rng.integers(2**31)))
+        total = np.moveaxis(run_sequence(self.program(), xs).cumsum(axis=0), 1, -1)
+        total = np.sort(total.reshape(-1, total.shape[-1]), axis=0)
+        theta = np.maximum(total[len(total) * 6 // 10], 1).astype(np.int32)
+        self.tensors[f"theta_{name}"] = theta
+        return self.add(Fire(name, source, f"theta_{name}"))
+
     def spiking(self, node: Layer | Add) -> str:
         """Add the node with thresholds at about the 75 % quantile of its own sums."""
         self.add(node)
@@ -70,6 +79,10 @@ class Builder:
 
     def weight(self, name: str, *shape: int) -> str:
         self.tensors[name] = self.rng.integers(-127, 128, shape).astype(np.int8)
+        return name
+
+    def delays(self, name: str, *shape: int) -> str:
+        self.tensors[name] = self.rng.integers(0, self.rng.integers(1, 9), shape).astype(np.int8)
         return name
 
     def taps(self, name: str, filters: int, order: int) -> str:
@@ -141,7 +154,7 @@ def _conv(b: Builder, source: str, i: int, out: int | None = None) -> str:
 def _grown(b: Builder, last: str, i: int) -> str:
     """Add one node, or a small motif, on top of `last`, which gives spikes."""
     channels, height, width = b.shape_of(last)
-    match int(b.rng.integers(6)):
+    match int(b.rng.integers(8)):
         case 0 if height % 2 == 0 and width % 2 == 0:
             b.add(Pool(f"or{i}", last, 2, "or"))
             return f"or{i}"
@@ -162,6 +175,11 @@ def _grown(b: Builder, last: str, i: int) -> str:
                 taps = b.taps(f"taps_part{i}{part}", 1, _order(b.rng))
                 parts.append(b.add(Layer(f"part{i}{part}", last, weight, taps)))
             return b.spiking(Add(f"add{i}", tuple(parts)))
+        case 6:
+            taps, filters = _taps(b, last, f"sums{i}")
+            weight = b.weight(f"w_sums{i}", 3, filters * channels, 1, 1)
+            b.add(Layer(f"sums{i}", last, weight, taps))
+            return b.firing_once(f"once{i}", f"sums{i}")
         case 5:
             weight = b.weight(f"w_side{i}", 2, channels, 1, 1)
             side = b.spiking(Layer(f"side{i}", last, weight))
@@ -172,6 +190,15 @@ def _grown(b: Builder, last: str, i: int) -> str:
 def _ended(b: Builder, last: str) -> Program:
     """Add an output: linear or convolutional, sums or spikes."""
     shape = b.shape_of(last)
+    if b.rng.random() < 0.3:
+        size = (6, int(np.prod(shape)))
+        taps = b.taps("taps_late", 1, _order(b.rng)) if b.rng.random() < 0.5 else None
+        delays = b.delays("delays_late", *size)
+        late = Layer("late", last, b.weight("w_late", *size), taps, op="linear", delays=delays)
+        last, shape = b.spiking(late), (6,)
+        end = Layer("end", last, b.weight("w_end", 5, 6), None, op="linear")
+        b.add(replace(end, delays=b.delays("delays_end", 5, 6)))
+        return b.program()
     taps, filters = _taps(b, last, "end")
     if b.rng.random() < 0.5:
         weight = b.weight("w_end", 5, filters * int(np.prod(shape)))

@@ -80,6 +80,8 @@ def test_the_random_programs_leave_nothing_out() -> None:
         lambda p, n: p.values[n.input].spikes,
         lambda p, n: p.taps_of(n).shape[0] > 1,
         lambda p, n: p.filtered_bounds(n)[0] < 0,
+        lambda p, n: n.delays is None,
+        lambda p, n: n.delays is None or p.taps_of(n).shape[1] > 1,
     ):
         assert len({setting(p, n) for p, n in layers}) == 2
     assert {1, 2} <= {n.stride for _, n in layers}

@@ -18,7 +18,7 @@ from programs import ENCODER, READOUT, frames, random_program  # noqa: E402
 from edgesnn.backend import BACKENDS, backend  # noqa: E402
 from edgesnn.bundle import FILES, list_bundles, load_bundle, verify  # noqa: E402
 from edgesnn.errors import BundleError, InputError  # noqa: E402
-from edgesnn.program import state_shapes  # noqa: E402
+from edgesnn.program import state_ports  # noqa: E402
 from edgesnn.quantize.export import export  # noqa: E402
 from edgesnn.quantize.save import save_bundle  # noqa: E402
 
@@ -59,7 +59,7 @@ def test_what_is_saved_is_loaded(saved: Path) -> None:
     assert bundle.program == program and bundle.program.sha256 == program.sha256
     assert all(np.array_equal(bundle.program.tensors[n], t) for n, t in program.tensors.items())
     assert (bundle.encoder, bundle.readout, bundle.card) == (ENCODER, READOUT, CARD)
-    assert list(bundle.parity) == sorted(["x", "y", *state_shapes(program)])
+    assert list(bundle.parity) == sorted(["x", "y", *state_ports(program)])
     assert bundle.parity["x"].shape == (40, *program.input_shape)
     assert bundle.parity["y"].shape == (40, *program.output_shape)
     assert sorted(p.name for p in saved.iterdir()) == sorted(
@@ -92,7 +92,7 @@ def test_the_first_step_that_differs_from_the_parity_vector_is_named(saved: Path
     y[17:] += 1
     with pytest.raises(BundleError, match="random: step 17 of the parity vector differs"):
         verify(replace(bundle, parity={**bundle.parity, "y": y}), model)
-    name = next(iter(state_shapes(bundle.program)))
+    name = next(iter(state_ports(bundle.program)))
     state = bundle.parity[name] ^ 1
     with pytest.raises(BundleError, match=f"random: {name} differs after the parity vector"):
         verify(replace(bundle, parity={**bundle.parity, name: state}), model)

@@ -12,7 +12,7 @@ from programs import READOUT, frames, gesture_shaped, random_program  # noqa: E4
 from edgesnn.errors import BundleError  # noqa: E402
 from edgesnn.hardware.onnx_cpu import OnnxModel  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
-from edgesnn.program import Add, Layer, Program, Tensor, Upsample, state_shapes  # noqa: E402
+from edgesnn.program import Add, Layer, Program, Tensor, Upsample, state_ports  # noqa: E402
 from edgesnn.quantize.export import export  # noqa: E402
 from edgesnn.quantize.guard import guard, random_inputs  # noqa: E402
 from edgesnn.quantize.kernels import (  # noqa: E402
@@ -47,7 +47,7 @@ def test_graphs_use_standard_operators_and_names_that_are_identifiers() -> None:
         model = onnx.load_from_string(export(program))
         assert [(o.domain, o.version) for o in model.opset_import] == [("", 18)]
         assert {node.domain for node in model.graph.node} == {""}
-        states = list(state_shapes(program))
+        states = list(state_ports(program))
         assert [i.name for i in model.graph.input] == ["x", *states]
         assert [o.name for o in model.graph.output] == ["y", *(f"new_{n}" for n in states)]
         names = {n for node in model.graph.node for n in (*node.input, *node.output)} - {""}
@@ -105,7 +105,7 @@ def test_the_graph_says_what_one_needs_to_run_it() -> None:
     assert about.pop("version")
     assert about.pop("exit_policy").startswith("evidence += y - (evidence >> 4); decide when")
     for name in states:
-        shape = ",".join(str(n) for n in state_shapes(program)[f"state_{name}"])
+        shape = ",".join(str(n) for n in state_ports(program)[f"state_{name}"].shape)
         assert about.pop(f"state_{name}_shape") == shape
         assert about.pop(f"state_{name}_dtype") == "uint8"
         assert about.pop(f"state_{name}_init") == "zeros"
