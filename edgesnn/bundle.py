@@ -11,15 +11,19 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from edgesnn.errors import BundleError
+from edgesnn.hearing import HearingSpec
+from edgesnn.latency import LatencySpec
 from edgesnn.program import Program, Tensor, from_dict
+from edgesnn.spotting import SpottingSpec
+from edgesnn.trial import TrialSpec
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 FORMAT = "edgesnn-bundle"
 VERSION = 1
 FILES = ("npz", "onnx", "parity.npz")
+Spec = TypeVar("Spec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +67,30 @@ class ReadoutSpec:
     quiet_us: int
 
 
+SPECS: dict[str, type[ReadoutSpec] | type[SpottingSpec] | type[TrialSpec]] = {
+    "evidence": ReadoutSpec,
+    "spotting": SpottingSpec,
+    "trial": TrialSpec,
+}
+"""Kinds of readout, as a bundle names them: see readout.py, spotting.py, trial.py."""
+AnyReadoutSpec = ReadoutSpec | SpottingSpec | TrialSpec
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A model as loaded from disk. onnx is the exported graph's bytes; parity its test vector."""
+    """A model as loaded from disk. onnx is the exported graph's bytes; parity its test vector.
+
+    hearing: how sound becomes the events it takes; latency: how images do. None: it takes neither.
+    """
 
     program: Program
     encoder: EncoderSpec
-    readout: ReadoutSpec
+    readout: AnyReadoutSpec
     card: dict[str, Any]
     onnx: bytes
     parity: dict[str, Tensor]
+    hearing: HearingSpec | None = None
+    latency: LatencySpec | None = None
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
@@ -98,6 +117,8 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
             card=dict(_field(description, "card")),
             onnx=data["onnx"],
             parity=_tensors(data["parity.npz"], f"{name}.parity.npz"),
+            hearing=_optional(HearingSpec, description, "hearing"),
+            latency=_optional(LatencySpec, description, "latency"),
         )
     except KeyError as error:
         raise BundleError(f"{where} has no key {error}") from error
@@ -197,13 +218,30 @@ def _encoder(fields: dict[str, Any]) -> EncoderSpec:
     return EncoderSpec((int(width), int(height)), levels)
 
 
-def _readout(fields: dict[str, Any]) -> ReadoutSpec:
-    return ReadoutSpec(
-        labels=tuple(str(label) for label in fields["labels"]),
-        scale=float(fields["scale"]),
-        decay_shift=int(fields["decay_shift"]),
-        enter=float(fields["enter"]),
-        leave=float(fields["leave"]),
-        quiet_events=int(fields["quiet_events"]),
-        quiet_us=int(fields["quiet_us"]),
-    )
+def _readout(given: dict[str, Any]) -> AnyReadoutSpec:
+    kind = given.get("kind", "evidence")
+    if kind not in SPECS:
+        raise BundleError(f"readout.kind is {kind!r}, wanted one of {', '.join(SPECS)}")
+    return _spec(SPECS[kind], {name: value for name, value in given.items() if name != "kind"})
+
+
+def _optional(kind: type[Spec], description: dict[str, Any], key: str) -> Spec | None:
+    given = description.get(key)
+    return None if given is None else _spec(kind, given)
+
+
+def _spec(kind: type[Spec], given: dict[str, Any]) -> Spec:
+    """Build a frozen description from plain JSON values, each of the type of its field."""
+    convert = {"int": int, "float": float, "str": str, "bool": bool}
+    values: dict[str, Any] = {}
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in given:
+            continue
+        value = given[field.name]
+        if field.name == "labels":
+            value = tuple(str(label) for label in value)
+        values[field.name] = convert.get(str(field.type), lambda same: same)(value)
+    strange = sorted(set(given) - set(values))
+    if strange:
+        raise BundleError(f"{kind.__name__} has no {strange[0]!r}")
+    return kind(**values)

@@ -20,7 +20,8 @@ class Decision:
 
     t_us: event time of the end of the step that decided. index: class, or NOTHING.
     label: its name. confidence: 0 to 1. latency_us: host time from the arrival of the last event
-    of the step to the decision leaving the readout.
+    of the step to the decision leaving the readout. exit_step, window_steps: of a network that
+    answers trial by trial, after how many steps it was sure, of how many; None elsewhere.
     """
 
     t_us: int
@@ -28,6 +29,8 @@ class Decision:
     label: str
     confidence: float
     latency_us: float
+    exit_step: int | None = None
+    window_steps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,8 @@ class Summary:
     """The run as a whole.
 
     events: processed. dropped: lost by the ring. late: events that came after their step was
-    closed. steps: taken. realtime_factor: event time covered / host time spent.
+    closed. steps: of the run; steps_rested: of these, without work for the network (after an early
+    exit, and between trials). realtime_factor: event time covered / host time spent.
     decision: label of the decision that held longest while something was there.
     """
 
@@ -59,6 +63,7 @@ class Summary:
     latency_us: Percentiles
     realtime_factor: float
     decision: str
+    steps_rested: int = 0
 
 
 @dataclass(frozen=True, slots=True)

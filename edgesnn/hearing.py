@@ -37,8 +37,8 @@ class HearingSpec:
     rate_hz: of the samples that are heard. hop, window: samples per frame, samples seen by the
     filter bank (the newest ones). bands, low_hz, high_hz: of the mel filter bank.
     range_db: heard below the level. margin_db: above the noise floor. spike_db: what one event per
-    frame is worth. most: events of a band in one frame. quietest_db: lowest level. fall_db, rise_db:
-    how fast level and noise floor move, per frame.
+    frame is worth. most: events of a band in one frame. quietest_db: lowest level. fall_db,
+    rise_db: how fast level and noise floor move, per frame.
     """
 
     rate_hz: int = 8000

@@ -8,8 +8,8 @@ The one spiking primitive, `Layer`, is a finite temporal filter, a weighted sum 
 
 One filter (m = 1) is a sliding PSN of order k (Fang et al., NeurIPS 2023, "Parallel spiking
 neurons"): by linearity its taps may stand before the weights. Several filters give every synapse
-several delays (taps that are unit vectors are pure synaptic delays). With `delays` every synapse has one delay of
-its own (learned delays; Hammouamri et al., ICLR 2024), behind the one filter:
+several delays (taps that are unit vectors are pure synaptic delays). With `delays` every synapse
+has one delay of its own (learned delays; Hammouamri et al., ICLR 2024), behind the one filter:
 
     H_j[t] = sum_i w_ji u_i[t - d_ji]
 

@@ -21,14 +21,15 @@ from typing import NoReturn, Protocol
 
 from edgesnn.backend import Model
 from edgesnn.bundle import Bundle
-from edgesnn.decision import NOTHING, RunInfo, Sink, Summary
+from edgesnn.decision import NOTHING, Decision, RunInfo, Sink, Summary
 from edgesnn.encoder import Encoder, check_inside
 from edgesnn.errors import EdgesnnError, RunError
 from edgesnn.events import Packet, Source
+from edgesnn.exit_rule import ExitRule
 from edgesnn.meter import LatencyMeter
 from edgesnn.monitor import Counts, LiveMonitor
 from edgesnn.program import Tensor
-from edgesnn.readout import Readout
+from edgesnn.readouts import open_readout
 from edgesnn.ring import Ring
 from edgesnn.slicer import Step, slicer_for
 
@@ -66,18 +67,20 @@ def run(
     stop: threading.Event,
     duration_s: float | None = None,
     probe: Probe | None = None,
+    rule: ExitRule | None = None,
 ) -> Summary:
     """Run until the source ends, `stop` is set, Ctrl-C, or duration_s is over; return the summary.
 
     duration_s: of event time for recordings (source.can_wait), so that it cuts at the same step at
-    any speed; of host time for live sources. On Ctrl-C `stop` is set, so that the caller knows.
+    any speed; of host time for live sources. rule: when the readout may stop early, None for its
+    own default. On Ctrl-C `stop` is set, so that the caller knows.
     The source is closed, and every sink that was opened, last one first, whatever happens.
 
     Raises InputError when the sensor does not fit the model or an event lies outside the sensor,
     RunError when the source or a sink fails.
     """
     with closing(source):
-        flow = _Flow(source, bundle, model, sinks, duration_s, probe)
+        flow = _Flow(source, bundle, model, sinks, duration_s, probe, rule)
         reader = _Reader(source, flow.ring, sinks, probe)
         info = RunInfo(
             source.name,
@@ -174,6 +177,7 @@ class _Flow:
         sinks: Sequence[Sink],
         duration_s: float | None,
         probe: Probe | None,
+        rule: ExitRule | None,
     ) -> None:
         program = bundle.program
         self.ring = Ring(
@@ -182,7 +186,7 @@ class _Flow:
         self._slicer = slicer_for(program)
         self._encoder = Encoder(bundle.encoder, program.input_shape, source.size)
         self._stream = model.stream()
-        self._readout = Readout(bundle.readout)
+        self._readout = open_readout(bundle.readout, rule)
         self._decision = self._readout.held
         self._sinks = sinks
         self._probe = probe
@@ -191,7 +195,9 @@ class _Flow:
         self._counts = Counts(0, 0, 0, 0, 0)
         self._held_us = [0] * len(bundle.readout.labels)
         self._first_us: int | None = None
+        self._end_us = 0
         self._covered_us = 0
+        self._rested = 0
         self._spent_ns = 0
         duration_us = None if duration_s is None else round(duration_s * 1e6)
         self._until_us = duration_us if source.can_wait else None
@@ -204,7 +210,8 @@ class _Flow:
             for step in self._steps(stop, began_ns):
                 self._take(step)
                 if self._until_us is not None and self._covered_us >= self._until_us:
-                    return
+                    break
+            self._tell(self._readout.finish(self._end_us), 0)
         finally:
             self._spent_ns = time.monotonic_ns() - began_ns
 
@@ -229,22 +236,32 @@ class _Flow:
         times = [clock()]
         x = self._encoder.encode(step.events)
         times.append(clock())
-        y = self._stream.step(x)
+        turn, y = self._readout.turn(self._encoder.used), None
+        if turn == "reset":
+            self._stream.reset()
+        if turn == "skip":
+            self._rested += 1
+        else:
+            y = self._stream.step(x)
         times.append(clock())
         change = self._readout.update(y, self._encoder.used, step.end_us)
         latency_ns = time.monotonic_ns() - step.arrival_ns
         times.append(clock())
         self._count(step, latency_ns)
-        if change is not None:
-            self._decision = replace(change, latency_us=latency_ns / 1e3)
-            for sink in self._sinks:
-                sink.decision(self._decision)
+        self._tell(change, latency_ns)
         self.monitor.show(step, self._readout.probabilities, self._decision, self._counts)
         times.append(clock())
         if self._probe is not None:
             for name, i in (("encode", 0), ("step", 1), ("readout", 2), ("show", 3)):
                 self._probe.stage(name, times[i + 1] - times[i])
-            self._probe.step(x, y)
+            if y is not None:
+                self._probe.step(x, y)
+
+    def _tell(self, change: Decision | None, latency_ns: int) -> None:
+        if change is not None:
+            self._decision = replace(change, latency_us=latency_ns / 1e3)
+            for sink in self._sinks:
+                sink.decision(self._decision)
 
     def _count(self, step: Step, latency_ns: int) -> None:
         before = self._counts
@@ -258,6 +275,7 @@ class _Flow:
         )
         if self._first_us is None:
             self._first_us = step.start_us
+        self._end_us = step.end_us
         self._covered_us = step.end_us - self._first_us
         if self._readout.held.index != NOTHING:
             self._held_us[self._readout.held.index] += step.end_us - step.start_us
@@ -276,6 +294,7 @@ class _Flow:
             latency_us=self._latency.percentiles(),
             realtime_factor=self._covered_us * 1e3 / max(self._spent_ns, 1),
             decision=info.labels[longest] if self._held_us[longest] else self._readout.nothing,
+            steps_rested=self._rested,
         )
 
 

@@ -7,6 +7,8 @@ A class is decided as soon as its p reaches `enter`, on any step; it is held unt
 reaches `enter`, its own p falls below `leave`, or the scene goes quiet: fewer than quiet_events in
 the last quiet_us (so also until that many have been seen at the start). Quiet forgets the evidence:
 what comes after a pause is judged afresh. Time is event time only: replay gives the same decisions.
+
+With the exit rule margin:X a class is decided as soon as its p leads by X, whatever `enter` says.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from numpy.typing import NDArray
 
 from edgesnn.bundle import ReadoutSpec
 from edgesnn.decision import NOTHING, Decision
+from edgesnn.exit_rule import NEVER, ExitRule
+from edgesnn.trial import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +45,12 @@ class Readout:
     held: Decision
     probabilities: NDArray[np.float64]
 
-    def __init__(self, spec: ReadoutSpec, *, nothing: str = "no gesture") -> None:
+    def __init__(
+        self, spec: ReadoutSpec, *, nothing: str = "no gesture", rule: ExitRule = NEVER
+    ) -> None:
         """Start in silence."""
         self._spec = spec
+        self._rule = rule
         self.nothing = nothing
         self.reset()
 
@@ -74,12 +81,21 @@ class Readout:
         """
         return self._best
 
-    def update(self, y: NDArray[np.int32], events: int, t_us: int) -> Decision | None:
+    def turn(self, events: int) -> Turn:
+        """Let the network take every step."""
+        return "step"
+
+    def finish(self, t_us: int) -> Decision | None:
+        """Nothing is held back for the end."""
+        return None
+
+    def update(self, y: NDArray[np.int32] | None, events: int, t_us: int) -> Decision | None:
         """Take one step: y, int32 (classes,); events that the encoder used; t_us: the step's end.
 
         Returns the decision when it changes, else None. Its latency_us is 0: the readout knows no
         host time; whoever does fills it in.
         """
+        assert y is not None, "the network takes every step"
         before = self.held
         if self._quiet(events, t_us):
             self._evidence[:] = 0
@@ -98,10 +114,16 @@ class Readout:
         best = int(self.probabilities.argmax())
         confidence = float(self.probabilities[best])
         held = self.held.index
-        if best != held and confidence >= self._spec.enter:
+        if best != held and self._enough(confidence):
             self.held = Decision(t_us, best, self._spec.labels[best], confidence, 0.0)
         elif held != NOTHING and self.probabilities[held] < self._spec.leave:
             self.held = Decision(t_us, NOTHING, self.nothing, 1.0 - confidence, 0.0)
+
+    def _enough(self, confidence: float) -> bool:
+        if self._rule.kind != "margin":
+            return confidence >= self._spec.enter
+        second = float(np.sort(self.probabilities)[-2])
+        return confidence - second >= self._rule.margin
 
     def _quiet(self, events: int, t_us: int) -> bool:
         self._window.append((t_us, events))

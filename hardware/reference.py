@@ -7,7 +7,8 @@ of length 1 whose past comes from the state; a whole sequence is one stretch who
     H[t]   = W * concat_m u_m[t]
     S[t]   = H[t] >= theta
 
-(with delays: H_j[t] = sum_i w_ji u_i[t - d_ji]; neurons that fire once: `_fire`). All arithmetic is on int32: every program's sums fit it (`program_check`), and so does every partial
+(with delays: H_j[t] = sum_i w_ji u_i[t - d_ji]; neurons that fire once: `_fire`). All arithmetic
+is on int32: every program's sums fit it (`program_check`), and so does every partial
 sum. Products are written with einsum, which NumPy runs in its own vectorised integer loops: no
 BLAS, whose threads would wait for each other on a busy machine.
 """

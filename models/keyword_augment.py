@@ -47,9 +47,7 @@ class Augmentation:
         self._noises = [n.astype(np.float64) for n in noises if len(n) > spec.rate_hz // 10]
         self._changes = changes
 
-    def word(
-        self, sound: Sound, label: int, other: Sound, rng: Generator
-    ) -> tuple[Floats, int]:
+    def word(self, sound: Sound, label: int, other: Sound, rng: Generator) -> tuple[Floats, int]:
         """Return (samples, label) of a changed copy; other: the word whose half may follow."""
         c, rate = self._changes, self._spec.rate_hz
         x = sound.astype(np.float64)

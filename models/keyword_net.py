@@ -41,15 +41,11 @@ class KeywordNet(nn.Module):
         self.shape = s
         self.dropout = dropout
         made = [
-            DelayLayer(
-                s.hidden, inputs, s.span, delays=s.delays, order=s.order, neuron=s.neuron
-            )
+            DelayLayer(s.hidden, inputs, s.span, delays=s.delays, order=s.order, neuron=s.neuron)
             for inputs in (2 * s.bands, s.hidden)
         ]
         self.layers = nn.ModuleDict(dict(zip(("hear", "relate"), made, strict=True)))
-        self.scores = DelayedWeight(
-            s.classes, s.hidden, s.span, delays=s.delays, per_channel=False
-        )
+        self.scores = DelayedWeight(s.classes, s.hidden, s.span, delays=s.delays, per_channel=False)
         with torch.no_grad():
             self.scores.shared.weight.mul_(0.1)
 

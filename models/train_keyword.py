@@ -24,7 +24,7 @@ from edgesnn.errors import InputError
 from edgesnn.hearing import HearingSpec
 
 from .delays import width
-from .keyword_augment import Augmentation, Changes, heard
+from .keyword_augment import Augmentation, heard
 from .keyword_data import Counts, Sound, Word
 from .keyword_net import UNKNOWN, KeywordNet, KeywordShape
 
@@ -148,7 +148,6 @@ def train(
     spec: HearingSpec,
     recipe: Recipe,
     *,
-    changes: Changes = Changes(),
     resume: bool = False,
 ) -> KeywordNet:
     """Train and return the network; checkpoints and the log go to `out`.
@@ -159,7 +158,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     net = KeywordNet(KeywordShape(**{"bands": spec.bands, **recipe.shape}), recipe.dropout)
     optimiser, schedules = _optimiser(net, recipe)
-    augmentation = Augmentation(spec, sounds.noises, changes)
+    augmentation = Augmentation(spec, sounds.noises)
     done = 0
     if resume and (out / "last.pt").exists():
         done = _resumed(out / "last.pt", net, optimiser, schedules)

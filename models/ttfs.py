@@ -38,8 +38,8 @@ layer, at times that still differ.
 
 
 INITIAL = 0.03
-"""Size of the raw weights at the start. Normalisation makes the network blind to it; what it sets is
-how much an update of the optimiser changes them."""
+"""Size of the raw weights at the start. Normalisation makes the network blind to it; what it sets
+is how much an update of the optimiser changes them."""
 
 
 class _FireOnce(torch.autograd.Function):
@@ -103,9 +103,7 @@ class TtfsLayer(nn.Module):
     that a wide one (0.5) teaches faster.
     """
 
-    def __init__(
-        self, *shape: int, stride: int = 1, padding: int = 0, spread: float = 1.0
-    ) -> None:
+    def __init__(self, *shape: int, stride: int = 1, padding: int = 0, spread: float = 1.0) -> None:
         super().__init__()
         self.weight = nn.Parameter(INITIAL * torch.randn(shape))
         self.gain = nn.Parameter(torch.full((shape[0],), GAIN))

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesnn.errors import BundleError
 from edgesnn.program import Layer, Node, Pool, Program, Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor as TorchTensor
+from .integers import check_exact, integers
 
+if TYPE_CHECKING:
     from edgesnn.models.gesture_net import GestureNet
     from edgesnn.models.psn import SpikingConv
-
-EXACT_IN_FLOAT32 = 2**24
 
 
 def gesture_program(net: GestureNet, *, step_us: int, grid: int, input_high: int) -> Program:
@@ -37,15 +34,15 @@ def gesture_program(net: GestureNet, *, step_us: int, grid: int, input_high: int
     for name, module in net.layers.items():
         layer: SpikingConv = module  # type: ignore[assignment]
         weight = names.setdefault(id(layer.shared), f"w_{name}")
-        tensors[weight] = _integers(layer.shared.integers(), np.int8)
+        tensors[weight] = integers(layer.shared.integers(), np.int8)
         taps = None
         if layer.delays > 1:
             taps = "delays"
             tensors[taps] = np.eye(layer.delays, dtype=np.int8)
         elif layer.taps is not None:
             taps = f"taps_{name}"
-            tensors[taps] = _integers(layer.taps.integers(), np.int8)[None, :]
-        tensors[f"theta_{name}"] = _integers(layer.threshold.integers(), np.int32)
+            tensors[taps] = integers(layer.taps.integers(), np.int8)[None, :]
+        tensors[f"theta_{name}"] = integers(layer.threshold.integers(), np.int32)
         nodes.append(
             Layer(
                 name=name,
@@ -59,7 +56,7 @@ def gesture_program(net: GestureNet, *, step_us: int, grid: int, input_high: int
         )
         source = name
     nodes.append(Pool(name="pool", input=source, size=2, op="sum"))
-    tensors["w_scores"] = _integers(net.scores.integers(), np.int8)
+    tensors["w_scores"] = integers(net.scores.integers(), np.int8)
     nodes.append(Layer(name="scores", input="pool", weight="w_scores", op="linear"))
     program = Program(
         name="gesture",
@@ -70,26 +67,4 @@ def gesture_program(net: GestureNet, *, step_us: int, grid: int, input_high: int
         output="scores",
         tensors=tensors,
     )
-    for node_name, bound in sum_bounds(program).items():
-        if bound >= EXACT_IN_FLOAT32:
-            raise BundleError(f"{node_name}: |H| up to {bound} is not exact in float32 training")
-    return program
-
-
-def sum_bounds(program: Program) -> dict[str, int]:
-    """Return for each layer the largest |H| that any input could reach (worst case)."""
-    bounds = {}
-    for node in program.nodes:
-        if isinstance(node, Layer):
-            lows, highs = program.sum_bounds(node)
-            bounds[node.name] = int(max(highs.max(), -lows.min()))
-    return bounds
-
-
-def _integers(values: TorchTensor, dtype: type) -> Tensor:
-    array = values.detach().double().numpy()
-    rounded = np.rint(array)
-    info = np.iinfo(dtype)
-    if not (np.array_equal(array, rounded) and info.min <= array.min() and array.max() <= info.max):
-        raise BundleError(f"values from {array.min()} to {array.max()} are no {dtype.__name__}")
-    return np.ascontiguousarray(rounded.astype(dtype))
+    return check_exact(program)

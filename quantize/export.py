@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgesnn.bundle import ReadoutSpec
+from edgesnn.bundle import AnyReadoutSpec
 from edgesnn.nodes import MEMBRANE_LIMIT
 from edgesnn.program import (
     Add,
@@ -29,7 +29,7 @@ from .graph import Graph, Port
 from .metadata import metadata_of
 
 
-def export(program: Program, *, readout: ReadoutSpec | None = None, license: str = "") -> bytes:
+def export(program: Program, *, readout: AnyReadoutSpec | None = None, license: str = "") -> bytes:
     """Return the ONNX model of one step of the program.
 
     x: uint8 (1, *input_shape); y: int32 (1, *output_shape); each state and

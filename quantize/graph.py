@@ -13,7 +13,12 @@ from edgesnn.program import Tensor
 
 OPSET = 18
 IR_VERSION = 8
-_ELEMENT_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "bool": 9}  # numbers of onnx.TensorProto.DataType
+_ELEMENT_TYPES = {
+    "float32": 1,
+    "uint8": 2,
+    "int32": 6,
+    "bool": 9,
+}  # numbers of onnx.TensorProto.DataType
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from edgesnn import __version__
-from edgesnn.bundle import ReadoutSpec
+from edgesnn.bundle import AnyReadoutSpec, ReadoutSpec
 from edgesnn.program import Layer, Program, state_ports, warmup_steps
+from edgesnn.spotting import SpottingSpec
+from edgesnn.trial import TrialSpec
 
 MODEL_TYPE = "edgesnn-step"
 
 
-def metadata_of(program: Program, readout: ReadoutSpec | None, license: str) -> dict[str, str]:
+def metadata_of(program: Program, readout: AnyReadoutSpec | None, license: str) -> dict[str, str]:
     """Return the metadata of an exported step.
 
     state_names: comma separated, in the order of the graph's inputs, empty when there is no state;
     <state>_shape, <state>_dtype, <state>_init for each. warmup_steps: after how many steps nothing
-    of the initial state is left in y, "never" for networks that run in trials. psn_k: longest filter of a layer with one filter (sliding
-    PSN); max_delay: longest delay of a synapse, in steps. exit_policy: how the outputs
-    become decisions (`readout.py`), "none" where that is left open.
+    of the initial state is left in y, "never" for networks that run in trials. psn_k: longest
+    filter of a layer with one filter (sliding PSN); max_delay: longest delay of a synapse, in
+    steps. exit_policy: how the outputs become decisions (`readouts.py`), "none" where that is left
+    open.
     """
     layers = [n for n in program.nodes if isinstance(n, Layer)]
     orders = [program.taps_of(n).shape for n in layers]
@@ -46,12 +49,26 @@ def metadata_of(program: Program, readout: ReadoutSpec | None, license: str) -> 
     return about
 
 
-def _exit_policy(readout: ReadoutSpec | None) -> str:
-    if readout is None:
-        return "none"
-    return (
-        f"evidence += y - (evidence >> {readout.decay_shift}); "
-        f"decide when softmax(evidence / {readout.scale:g}) >= {readout.enter:g}; "
-        f"hold while it is >= {readout.leave:g}; quiet below {readout.quiet_events} events "
-        f"in {readout.quiet_us} us"
-    )
+def _exit_policy(readout: AnyReadoutSpec | None) -> str:
+    match readout:
+        case None:
+            return "none"
+        case ReadoutSpec():
+            return (
+                f"evidence += y - (evidence >> {readout.decay_shift}); "
+                f"decide when softmax(evidence / {readout.scale:g}) >= {readout.enter:g}; "
+                f"hold while it is >= {readout.leave:g}; quiet below {readout.quiet_events} events "
+                f"in {readout.quiet_us} us"
+            )
+        case SpottingSpec():
+            return (
+                f"evidence += y from the word's beginning ({readout.voice_events} events in "
+                f"{readout.window_us} us) to its end (none for {readout.hang_us} us); then argmax, "
+                f"unknown when softmax(evidence / {readout.scale:g}) < {readout.enter:g}; reset"
+            )
+        case TrialSpec():
+            return (
+                f"reset; score += ({readout.steps} - t) * y for t = 0 to {readout.steps - 1}; "
+                f"argmax; final once no class can catch up, each gaining at most (next weight) * "
+                f"({readout.population} - its sum of y)"
+            )

@@ -12,8 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from edgesnn.bundle import FORMAT, VERSION, Bundle, EncoderSpec, ReadoutSpec, load_bundle
+from edgesnn.bundle import (
+    FORMAT,
+    SPECS,
+    VERSION,
+    AnyReadoutSpec,
+    Bundle,
+    EncoderSpec,
+    load_bundle,
+)
 from edgesnn.hardware.reference import Reference
+from edgesnn.hearing import HearingSpec
+from edgesnn.latency import LatencySpec
 from edgesnn.program import Program, Tensor, to_dict
 
 from .export import export
@@ -27,14 +37,17 @@ def save_bundle(
     name: str,
     program: Program,
     encoder: EncoderSpec,
-    readout: ReadoutSpec,
+    readout: AnyReadoutSpec,
     card: dict[str, Any],
     *,
     xs: Tensor | None = None,
+    hearing: HearingSpec | None = None,
+    latency: LatencySpec | None = None,
 ) -> Bundle:
     """Write NAME.json, .npz, .onnx and .parity.npz to a directory; return the bundle as loaded.
 
-    xs: real inputs (T, *input_shape) for the guard to run as well, besides random ones.
+    xs: real inputs (T, *input_shape) for the guard to run as well, besides random ones. hearing,
+    latency: how sound or images become the events it takes.
     Raises BundleError when the program cannot be exported exactly; nothing is written then.
     """
     graph = export(program, readout=readout, license=str(card.get("licence", "")))
@@ -44,13 +57,19 @@ def save_bundle(
         "onnx": graph,
         "parity.npz": archive(parity_vector(program)),
     }
+    (kind,) = (name for name, spec in SPECS.items() if isinstance(readout, spec))
     description = {
         "format": FORMAT,
         "version": VERSION,
         "program": to_dict(program),
         "program_sha256": program.sha256,
         "encoder": asdict(encoder),
-        "readout": asdict(readout),
+        "readout": {"kind": kind, **asdict(readout)},
+        **{
+            name: asdict(spec)
+            for name, spec in (("hearing", hearing), ("latency", latency))
+            if spec is not None
+        },
         "card": card,
         "sha256": {kind: hashlib.sha256(content).hexdigest() for kind, content in data.items()},
     }

@@ -43,7 +43,8 @@ from edgesnn.models.train_gesture import (
 )
 from edgesnn.program import Layer, Program
 
-from .convert import gesture_program, sum_bounds
+from .convert import gesture_program
+from .integers import sum_bounds
 from .save import save_bundle
 
 CLIP_STEPS = 58

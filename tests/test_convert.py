@@ -7,7 +7,8 @@ from edgesnn.errors import BundleError  # noqa: E402
 from edgesnn.hardware.reference import Reference, run_sequence  # noqa: E402
 from edgesnn.models.gesture_net import GestureNet  # noqa: E402
 from edgesnn.program import Layer, warmup_steps  # noqa: E402
-from edgesnn.quantize.convert import gesture_program, sum_bounds  # noqa: E402
+from edgesnn.quantize.convert import gesture_program  # noqa: E402
+from edgesnn.quantize.integers import sum_bounds  # noqa: E402
 
 STEPS = 40
 

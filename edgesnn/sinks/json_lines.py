@@ -31,6 +31,8 @@ class JsonLines:
     def decision(self, decision: Decision) -> None:
         """Write one "decision" line."""
         message = {"type": "decision", **asdict(decision)}
+        if decision.window_steps is None:
+            del message["exit_step"], message["window_steps"]
         self._lines.write(json.dumps(message, ensure_ascii=False))
 
     def close(self, summary: Summary | None) -> None:
