@@ -18,9 +18,11 @@ from .ttfs import TtfsLayer, decode, sum_pool
 
 @dataclass(frozen=True, slots=True)
 class DigitShape:
-    """Sizes of a network. size: (width and height) of x; steps: of a trial."""
+    """Sizes of a network. size: (width and height) of x; padding: of the first layer (its
+    output must be even); steps: of a trial."""
 
     size: int = 28
+    padding: int = 2
     steps: int = 8
     near: int = 32
     far: int = 64
@@ -38,8 +40,8 @@ class DigitNet(nn.Module):
         super().__init__()
         s = shape
         self.shape = s
-        side = s.size // 2 // 2 - 2
-        self.near = TtfsLayer(s.near, 2, 5, 5, stride=2, padding=2)
+        side = ((s.size + 2 * s.padding - 5) // 2 + 1) // 2 - 2
+        self.near = TtfsLayer(s.near, 2, 5, 5, stride=2, padding=s.padding)
         self.far = TtfsLayer(s.far, s.near, 3, 3, padding=1)
         self.deep = TtfsLayer(s.deep, s.far, 3, 3, spread=2)
         self.out = TtfsLayer(s.classes * s.population, s.deep * side * side)

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from edgesnn.errors import InputError
+from edgesnn.events import Events
 
 from .digits_data import jittered, latency_spikes
 from .digits_net import DigitNet, DigitShape
+from .nmnist import changed, spikes_of
 
 HELD_OUT = 2000
 
@@ -41,8 +44,6 @@ class Recipe:
     batch: int = 64
     rate: float = 2e-3
     weight_decay: float = 1e-3
-    smoothing: float = 0.0
-    sparsity: float = 0.0
     dropout: float = 0.1
     alpha: float = 2.0
     sharpness: float = 12.0
@@ -51,8 +52,11 @@ class Recipe:
 
 
 MNIST = Recipe(
-    phases=((3, 4), (6, 3)),
+    phases=((3, 5), (6, 4)),
     jitter={"degrees": 10, "scale": 0.1, "shear": 0.1, "shift": 2.5, "flip": False, "erase": 0.0},
+    rate=4e-3,
+    alpha=0.5,
+    sharpness=8.0,
     shape={"steps": 6},
 )
 FASHION = Recipe(
@@ -64,31 +68,106 @@ FASHION = Recipe(
     sharpness=8.0,
     shape={"steps": 6, "near": 40, "far": 80, "deep": 80},
 )
-RECIPES = {"mnist": MNIST, "fashion": FASHION}
-Inputs = Callable[[Tensor, int], Tensor]
+NMNIST = Recipe(
+    phases=((4, 40), (12, 20)),
+    jitter={},
+    batch=40,
+    rate=4e-3,
+    alpha=0.5,
+    sharpness=8.0,
+    dropout=0.3,
+    shape={"size": 34, "padding": 1, "steps": 12},
+)
+RECIPES = {"mnist": MNIST, "fashion": FASHION, "nmnist": NMNIST}
+
+
+class Digits(Protocol):
+    """What is trained on, in two parts: `train` and `held`."""
+
+    def __len__(self) -> int:
+        """How many may be trained on."""
+        ...
+
+    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """Return changed copies of those chosen: spikes (steps, B, 2, H, W), labels (B,)."""
+        ...
+
+    def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield batches of those held out, as they are."""
+        ...
+
+
+class Images:
+    """Images as first-spike times; the last `held_out` are held out.
+
+    images: uint8 (n, H, W); labels: int64 (n,).
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, recipe: Recipe, held_out: int) -> None:
+        self._images, self._labels, self._recipe = images, labels, recipe
+        self._count = len(images) - held_out
+        self._generator = torch.Generator().manual_seed(recipe.seed)
+
+    def __len__(self) -> int:
+        """How many may be trained on."""
+        return self._count
+
+    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """See `Digits`."""
+        moved = jittered(self._images[chosen], self._generator, **self._recipe.jitter)
+        return latency_spikes(moved, steps, dark=self._recipe.dark), self._labels[chosen]
+
+    def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Digits`."""
+        images, labels = self._images[self._count :], self._labels[self._count :]
+        for part, known in zip(images.split(200), labels.split(200), strict=True):
+            yield latency_spikes(part, steps, dark=self._recipe.dark), known
+
+
+class Recordings:
+    """N-MNIST recordings; every fifth is held out, `everything` trains on these too."""
+
+    def __init__(
+        self, recordings: list[tuple[Events, int]], recipe: Recipe, *, everything: bool = False
+    ) -> None:
+        self._held = recordings[::5]
+        self._trained = [r for i, r in enumerate(recordings) if i % 5 or everything]
+        self._rng = np.random.default_rng(recipe.seed)
+
+    def __len__(self) -> int:
+        """How many may be trained on."""
+        return len(self._trained)
+
+    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """See `Digits`."""
+        picked = [self._trained[int(i)] for i in chosen]
+        return _stacked([(changed(events, self._rng), label) for events, label in picked], steps)
+
+    def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Digits`."""
+        for first in range(0, len(self._held), 50):
+            yield _stacked(self._held[first : first + 50], steps)
+
+
+def _stacked(recordings: list[tuple[Events, int]], steps: int) -> tuple[Tensor, Tensor]:
+    spikes = np.stack([spikes_of(events, steps) for events, _ in recordings], axis=1)
+    return torch.from_numpy(spikes).float(), torch.tensor([label for _, label in recordings])
 
 
 @torch.no_grad()
-def scores_of(net: DigitNet, images: Tensor, steps: int, *, dark: bool) -> Tensor:
-    """Return the scores of images (B, H, W): (B, classes)."""
+def accuracy(net: DigitNet, digits: Digits, steps: int) -> float:
+    """Share of the digits held out that are right."""
     net.eval()
-    parts = [latency_spikes(part, steps, dark=dark) for part in images.split(200)]
-    return torch.cat([net(part) for part in parts])
+    hits = [(net(x).argmax(dim=1) == labels).float() for x, labels in digits.held(steps)]
+    return float(torch.cat(hits).mean())
 
 
-def train(
-    out: Path, images: Tensor, labels: Tensor, recipe: Recipe, *, resume: bool = False
-) -> DigitNet:
-    """Train on all but the last HELD_OUT images; checkpoints and the log go to `out`.
-
-    images: uint8 (n, H, W); labels: int64 (n,). Returns the network at the end.
-    """
+def train(out: Path, digits: Digits, recipe: Recipe, *, resume: bool = False) -> DigitNet:
+    """Train a network; checkpoints and the log go to `out`. Returns it at the end."""
     torch.manual_seed(recipe.seed)
-    generator = torch.Generator().manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     net = DigitNet(DigitShape(**recipe.shape), recipe.dropout, recipe.alpha)
-    count = len(images) - HELD_OUT
-    per_epoch = count // recipe.batch
+    per_epoch = len(digits) // recipe.batch
     plan = [steps for steps, epochs in recipe.phases for _ in range(round(epochs * per_epoch))]
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
@@ -103,16 +182,15 @@ def train(
         optimiser.load_state_dict(saved["optimiser"])
         schedule.load_state_dict(saved["schedule"])
         done = saved["updates"]
-    order = _order(count, recipe.batch, generator)
+    order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed))
     began, total = time.monotonic(), 0.0
-    check = max(1, per_epoch // 2)
+    check = max(1, len(plan) // 20)
     for update in range(done + 1, len(plan) + 1):
-        chosen, steps = next(order), plan[update - 1]
-        moved = jittered(images[chosen], generator, **recipe.jitter)
+        steps = plan[update - 1]
+        x, labels = digits.drawn(next(order), steps)
         net.train()
-        scores = net(latency_spikes(moved, steps, dark=recipe.dark))
-        logits = net.logits(scores, steps, recipe.sharpness)
-        loss = F.cross_entropy(logits, labels[chosen], label_smoothing=recipe.smoothing)
+        logits = net.logits(net(x), steps, recipe.sharpness)
+        loss = F.cross_entropy(logits, labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -120,14 +198,12 @@ def train(
         schedule.step()
         total += float(loss.detach())
         if update % check == 0 or update == len(plan):
-            scores = scores_of(net, images[count:], steps, dark=recipe.dark)
-            right = (scores.argmax(dim=1) == labels[count:]).float().mean()
             line = {
                 "update": update,
                 "of": len(plan),
                 "steps": steps,
                 "loss": round(total / check, 4),
-                "held_out": round(float(right), 4),
+                "held_out": round(accuracy(net, digits, steps), 4),
                 "fired": [round(share, 3) for share in net.fired()],
                 "minutes": round((time.monotonic() - began) / 60, 1),
             }
