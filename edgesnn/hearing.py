@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import BundleError
-from edgesnn.events import EVENT, Events
+from edgesnn.events import EVENT, Events, joined_events
 
 Floats = NDArray[np.float64]
 _SILENCE_DB = -100.0
@@ -182,7 +182,7 @@ class Hearing:
             self.frames += 1
             first += spec.hop
         self._samples = self._samples[first:].copy()
-        return np.concatenate(found) if found else np.zeros(0, EVENT)
+        return joined_events(found)
 
 
 def _events(counts: NDArray[np.uint8], t_us: int) -> Events:

@@ -1,0 +1,88 @@
+"""Raw PCM from a pipe: signed 16-bit little-endian samples, mono, at a rate that is told."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import BinaryIO
+
+import numpy as np
+
+from edgesnn.events import Packet, empty_events
+from edgesnn.hearing import HearingSpec
+from edgesnn.sources.sound import Listener
+
+_BLOCK_BYTES = 4096
+_BLOCKS = 64
+_BREATH_S = 0.005
+
+
+def open_pcm_stream(stream: BinaryIO, spec: HearingSpec, *, rate_hz: int) -> PcmStream:
+    """Open a pipe as a source; it ends with the pipe. rate_hz: of its samples."""
+    return PcmStream(stream, spec, rate_hz)
+
+
+class PcmStream:
+    """A pipe as a source; see `edgesnn.events.Source`. The pipe waits when it is read late.
+
+    A thread of its own reads the pipe, which may be silent for as long as it likes.
+    """
+
+    can_wait = True
+
+    def __init__(self, stream: BinaryIO, spec: HearingSpec, rate_hz: int) -> None:
+        self.name = "stdin"
+        self.size = spec.size
+        self._listener = Listener(spec, rate_hz)
+        self._stream = stream
+        self._blocks: queue.Queue[tuple[bytes, int]] = queue.Queue(_BLOCKS)
+        self._odd = b""
+        self._watermark_us = 0
+        self._over = False
+        threading.Thread(target=self._read_all, name="edgesnn-pcm", daemon=True).start()
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a person should know of the sound."""
+        half = ("the input ended in the middle of a sample",) if self._over and self._odd else ()
+        return (*self._listener.notes(), *half)
+
+    def close(self) -> None:
+        """End the source."""
+        self._over = True
+
+    def read(self) -> Packet | None:
+        """Return the events of what has arrived; None when the pipe has ended."""
+        if self._over:
+            return None
+        try:
+            data, arrival_ns = self._blocks.get(timeout=_BREATH_S)
+        except queue.Empty:
+            return Packet(empty_events(), self._watermark_us, time.monotonic_ns())
+        if not data:
+            self._over = True
+            packet = self._listener.end(arrival_ns)
+        else:
+            data = self._odd + data
+            whole = len(data) // 2 * 2
+            self._odd = data[whole:]
+            samples = np.frombuffer(data[:whole], "<i2") / 32768.0
+            packet = self._listener.hear(samples, arrival_ns)
+        self._watermark_us = packet.watermark_us
+        return packet
+
+    def _read_all(self) -> None:
+        """Pass on what the pipe gives, and b"" at its end; waits while the queue is full."""
+        read = getattr(self._stream, "read1", self._stream.read)
+        data = b"more"
+        while data and not self._over:
+            try:
+                data = read(_BLOCK_BYTES)
+            except (OSError, ValueError):
+                data = b""
+            while not self._over:
+                try:
+                    self._blocks.put((data, time.monotonic_ns()), timeout=0.2)
+                    break
+                except queue.Full:
+                    continue

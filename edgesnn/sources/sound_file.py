@@ -1,0 +1,131 @@
+"""Sound files: .wav, .flac, .ogg and what else libsndfile reads, of any rate and width."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgesnn.errors import InputError
+from edgesnn.events import Packet, joined_events
+from edgesnn.hearing import HearingSpec
+from edgesnn.resample import Floats, Resampler
+from edgesnn.sources.sound import Listener, mixed
+
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".au")
+_BLOCK_S, _BREATH_S = 0.1, 0.005
+
+
+def read_sound(path: Path, rate_hz: int) -> Floats:
+    """Return a whole file as mono samples at rate_hz, float64 (n,); raises InputError."""
+    file = _opened(path)
+    with file:
+        resampler = Resampler(file.samplerate, rate_hz)
+        samples = mixed(_read(path, file, -1))
+        return np.concatenate([resampler.feed(samples), resampler.flush()])
+
+
+def open_sound_file(
+    path: Path, spec: HearingSpec, *, speed: float = 1.0, loop: bool = False
+) -> SoundFile:
+    """Open a file as a source.
+
+    speed: 1.0 is real time, math.inf as fast as it is read. loop: play for ever. Raises InputError
+    for files that are missing, empty or no sound.
+    """
+    if not speed > 0:
+        raise InputError(f"speed {speed:g} plays nothing; give a number above 0, or max")
+    return SoundFile(path, spec, speed, loop)
+
+
+class SoundFile:
+    """A file, played as a source and read as it is played; see `edgesnn.events.Source`.
+
+    A packet's arrival_ns is when its last sample was due: if the reader came late, that delay is
+    part of the latency that is measured.
+    """
+
+    can_wait = True
+
+    def __init__(self, path: Path, spec: HearingSpec, speed: float, loop: bool) -> None:
+        self.name = f"file:{path.name}"
+        self.size = spec.size
+        self._path, self._speed, self._loop = path, speed, loop
+        self._file = _opened(path)
+        self._rate_hz = int(self._file.samplerate)
+        self._listener = Listener(spec, self._rate_hz)
+        self._played = 0
+        self._began_ns: int | None = None
+        self._over = False
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a person should know of the sound."""
+        return self._listener.notes()
+
+    def close(self) -> None:
+        """End the source."""
+        self._over = True
+
+    def read(self) -> Packet | None:
+        """Return the events of the samples that are due, or of the next 100 ms; None at the end."""
+        if self._over:
+            self._file.close()
+            return None
+        count, due_ns = self._due()
+        block = _read(self._path, self._file, count)
+        self._played += len(block)
+        if len(block) < count and self._loop:
+            self._file.seek(0)
+        elif len(block) < count:
+            self._over = True
+            packet = self._listener.hear(block, due_ns)
+            last = self._listener.end(due_ns)
+            return Packet(joined_events([packet.events, last.events]), last.watermark_us, due_ns)
+        return self._listener.hear(block, due_ns)
+
+    def _due(self) -> tuple[int, int]:
+        """Return how many samples to play now and when the last of them was due."""
+        now = time.monotonic_ns()
+        if math.isinf(self._speed):
+            return math.ceil(_BLOCK_S * self._rate_hz), now
+        pace = self._rate_hz * self._speed * 1e-9
+        if self._began_ns is None:
+            self._began_ns = now
+        due = int((now - self._began_ns) * pace) - self._played
+        if due < 1:
+            time.sleep(_BREATH_S)
+            now = time.monotonic_ns()
+            due = max(1, int((now - self._began_ns) * pace) - self._played)
+        due = min(due, math.ceil(_BLOCK_S * self._rate_hz))
+        return due, min(now, self._began_ns + int((self._played + due) / pace))
+
+
+def _opened(path: Path) -> Any:
+    import soundfile  # type: ignore[import-untyped]
+
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        raise InputError(
+            f"{path} is not a sound file that can be read ({error.error_string}); it is damaged or "
+            "of another kind; edgesnn reads .wav, .flac and .ogg"
+        ) from error
+    if file.frames == 0:
+        file.close()
+        raise InputError(f"{path} holds no sound: it has no samples")
+    return file
+
+
+def _read(path: Path, file: Any, count: int) -> Floats:
+    import soundfile
+
+    try:
+        block: Floats = file.read(count, dtype="float64", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise InputError(f"{path} is damaged: {error.error_string}") from error
+    return block
