@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgesnn.errors import InputError
 
-APPS = ("gesture",)
+APPS = ("gesture", "keyword", "digits")
 """Names that `load_app` knows."""
 
 
@@ -18,13 +18,16 @@ class App:
     """What `edgesnn run NAME` runs; a description, not a loop.
 
     summary: one sentence for people. model: name of the bundle. sample: file in `edgesnn.apps` that
-    is played when no source is named.
+    is played when no source is named. sources: options of `edgesnn run` that it takes.
+    event_model: name of the bundle for events of a DVS, where it is another.
     """
 
     name: str
     summary: str
     model: str
     sample: str
+    sources: tuple[str, ...] = ("--camera", "--webcam", "--file", "--demo")
+    event_model: str | None = None
 
 
 def load_app(name: str) -> App:
@@ -41,6 +44,6 @@ def sample_path(app: App) -> Path:
     if not path.is_file():
         raise InputError(
             f"the sample recording {path} is missing from this installation; name a source "
-            "(--file, --camera, --webcam or --demo) or install edgesnn again"
+            f"({', '.join(app.sources)}) or install edgesnn again"
         )
     return path

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run_line(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code. Errors become one sentence on stderr."""
     try:
-        code = app(with_bare_camera(arguments), prog_name="edgesnn", standalone_mode=False)
+        code = app(with_bare_devices(arguments), prog_name="edgesnn", standalone_mode=False)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -50,10 +50,11 @@ def _complain(sentence: str, code: int) -> int:
     return code
 
 
-def with_bare_camera(arguments: Sequence[str]) -> list[str]:
-    """Give `--camera` without a serial number the empty one; typer knows no optional values."""
+def with_bare_devices(arguments: Sequence[str]) -> list[str]:
+    """Give `--camera` and `--mic` without a value the empty one; typer knows no optional values."""
     given = list(arguments)
     for i, argument in enumerate(given):
-        if argument == "--camera" and (i + 1 == len(given) or given[i + 1].startswith("-")):
-            given[i] = "--camera="
+        bare = i + 1 == len(given) or given[i + 1].startswith("-")
+        if argument in ("--camera", "--mic") and bare:
+            given[i] = f"{argument}="
     return given

@@ -1,4 +1,4 @@
-"""The commands that report: models, eval, profile; as tables for people or as JSON."""
+"""The commands that report: models, profile; as tables for people or as JSON."""
 
 from __future__ import annotations
 
@@ -37,51 +37,19 @@ def show_models(*, as_json: bool) -> None:
     if not models:
         print("no models are installed")
         return
-    table = _table(["name", "task", "licence"], ["params", "bytes"])
+    table = table_of(["name", "task", "licence"], ["params", "bytes"])
     for model in models:
         cells = [model["name"], model["task"], model["licence"]]
         table.add_row(*map(str, cells), f"{model['params']:,}", f"{model['bytes']:,}")
-    _print(table)
+    show(table)
     for model in models:
-        measured = _table([f"{model['name']} measured on"], ["n", "accuracy", "state carried over"])
+        measured = table_of(
+            [f"{model['name']} measured on"], ["n", "accuracy", "state carried over"]
+        )
         for row in model["accuracy"]:
             shares = (row.get("accuracy"), row.get("accuracy_state_carried"))
-            measured.add_row(row["data"], str(row["n"]), *map(_percent, shares))
-        _print(measured)
-
-
-def show_evaluation(
-    app_name: str,
-    data: Path,
-    *,
-    backend_name: str,
-    model_name: str | None,
-    carry_state: bool,
-    as_json: bool,
-) -> None:
-    """Print how a model does on a labelled folder."""
-    app = load_app(app_name)
-    from edgesnn.backend import backend
-    from edgesnn.bundle import load_bundle
-    from edgesnn.evaluate import evaluate
-
-    bundle = load_bundle(model_name or app.model)
-    model = backend(backend_name).load(bundle, threads=1)
-    report = evaluate(bundle, model, data, carry_state=carry_state)
-    if as_json:
-        print(json.dumps(report, ensure_ascii=False))
-        return
-    labels = (*bundle.readout.labels, "nothing")  # an undecided -1 is the last one
-    table = _table(["file", "label", "predicted"], ["decided at"])
-    for row in report["per_file"]:
-        style = "" if row["predicted"] == row["label"] else "red"
-        at_us = row["decided_at_us"]
-        at = "never sure" if at_us is None else f"{at_us / 1e6:.3f} s"
-        table.add_row(row["file"], labels[row["label"]], labels[row["predicted"]], at, style=style)
-    _print(table)
-    state = "carried over" if carry_state else "reset before each recording"
-    accuracy = _percent(report["accuracy"])
-    print(f"{report['correct']} of {report['n']} right: {accuracy} (state {state})")
+            measured.add_row(row["data"], str(row["n"]), *map(percent, shares))
+        show(measured)
 
 
 def show_profile(
@@ -95,16 +63,20 @@ def show_profile(
 ) -> None:
     """Print where the time and the work of a model go."""
     app = load_app(app_name)
+    from edgesnn.cli_source import SourceOptions
+    from edgesnn.cli_source import model_name as model_name_for
     from edgesnn.profile import profile
 
-    report = profile(model_name or app.model, file or sample_path(app), backend_name, steps)
+    where = SourceOptions(file=file)
+    name = model_name_for(app, where, model_name)
+    report = profile(name, file or sample_path(app), backend_name, steps)
     if as_json:
         print(json.dumps(report, ensure_ascii=False))
         return
     print(f"{report['model']} on {report['backend']}, {report['source']}")
-    _print(_stages(report))
+    show(_stages(report))
     print(f"synaptic operations and spikes, means of {report['counted_steps']} steps")
-    _print(_work(report))
+    show(_work(report))
     memory, start = report["peak_memory_bytes"], report["startup_ms"]
     print(
         f"{report['steps_per_second']:,.0f} steps per second, "
@@ -118,14 +90,14 @@ def show_profile(
 
 
 def _stages(report: dict[str, Any]) -> Table:
-    table = _table(["stage"], ["p50 us", "p99 us", "p99.9 us", "max us"])
+    table = table_of(["stage"], ["p50 us", "p99 us", "p99.9 us", "max us"])
     for name, values in report["stages_us"].items():
         table.add_row(name, *(f"{values[q]:,.1f}" for q in ("p50", "p99", "p999", "max")))
     return table
 
 
 def _work(report: dict[str, Any]) -> Table:
-    table = _table(["layer", "kind"], ["dense", "effective", "share", "spikes", "firing"])
+    table = table_of(["layer", "kind"], ["dense", "effective", "share", "spikes", "firing"])
     for layer in report["layers"]:
         dense, effective = layer["dense"], layer["effective"]
         table.add_row(
@@ -133,25 +105,27 @@ def _work(report: dict[str, Any]) -> Table:
             layer["kind"],
             f"{dense:,.0f}",
             f"{effective:,.0f}",
-            _percent(effective / dense if dense else 0.0),
+            percent(effective / dense if dense else 0.0),
             f"{layer['spikes']:,.0f}",
-            _percent(layer["rate"]) if layer["spikes"] else "",
+            percent(layer["rate"]) if layer["spikes"] else "",
         )
     table.add_section()
     totals = report["operations_per_step"]
     for kind in ("ACs", "MACs"):
         dense, effective = totals[f"dense_{kind}"], totals[f"effective_{kind}"]
-        share = _percent(effective / dense if dense else 0.0)
+        share = percent(effective / dense if dense else 0.0)
         spikes = f"{report['spikes_per_step']:,.0f}" if kind == "ACs" else ""
         table.add_row("all", kind, f"{dense:,.0f}", f"{effective:,.0f}", share, spikes, "")
     return table
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """Return a share as text; nothing for None."""
     return "" if share is None else f"{100 * share:.1f} %"
 
 
-def _table(words: list[str], numbers: list[str]) -> Table:
+def table_of(words: list[str], numbers: list[str]) -> Table:
+    """Return an empty table with columns of words and then of numbers."""
     from rich import box
     from rich.table import Table
 
@@ -163,7 +137,8 @@ def _table(words: list[str], numbers: list[str]) -> Table:
     return table
 
 
-def _print(table: Table) -> None:
+def show(table: Table) -> None:
+    """Print a table."""
     from rich.console import Console
 
     Console(highlight=False).print(table)

@@ -1,39 +1,26 @@
-"""What `edgesnn run` does with its options: choose a source and sinks, run, tell how it ended."""
+"""What `edgesnn run` does with its options: open source and sinks, run, tell how it ended."""
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from edgesnn.app import App, load_app, sample_path
+from edgesnn.app import load_app
+from edgesnn.cli_source import SourceOptions, chosen_source, model_name
 from edgesnn.decision import Sink
 from edgesnn.errors import InputError
-from edgesnn.events import Source
-
-
-@dataclass(frozen=True, slots=True)
-class SourceOptions:
-    """Where events come from, as typed. camera "" is the first one; sensor is "WxH"."""
-
-    camera: str | None = None
-    webcam: int | None = None
-    file: Path | None = None
-    demo: bool = False
-    speed: str | None = None
-    loop: bool = False
-    sensor: str | None = None
+from edgesnn.exit_rule import exit_rule
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The rest of a run, as typed. model None: the app's own."""
+    """The rest of a run, as typed. model, exit None: the app's own."""
 
     backend: str = "onnx_cpu"
     threads: int = 1
@@ -42,6 +29,7 @@ class RunOptions:
     json: bool = False
     view: bool = False
     model: str | None = None
+    exit: str | None = None
 
 
 def run_app(name: str, where: SourceOptions, options: RunOptions) -> int:
@@ -55,6 +43,7 @@ def run_app(name: str, where: SourceOptions, options: RunOptions) -> int:
         raise InputError(
             f"--duration {options.duration_s:g} is no time to run; give seconds above 0"
         )
+    rule = None if options.exit is None else exit_rule(options.exit)
     stop = threading.Event()
     sinks = _sinks(options, where.file, stop)
 
@@ -62,9 +51,9 @@ def run_app(name: str, where: SourceOptions, options: RunOptions) -> int:
     from edgesnn.bundle import load_bundle
     from edgesnn.pipeline import run
 
-    bundle = load_bundle(options.model or app.model)
+    bundle = load_bundle(model_name(app, where, options.model))
     model = backend(options.backend).load(bundle, threads=options.threads)
-    source = open_source()
+    source = open_source(bundle)
     with stopped_by_signals(stop) as received:
         run(
             source,
@@ -74,99 +63,9 @@ def run_app(name: str, where: SourceOptions, options: RunOptions) -> int:
             backend_name=options.backend,
             stop=stop,
             duration_s=options.duration_s,
+            rule=rule,
         )
     return 128 + received[0] if received else 0
-
-
-def chosen_source(app: App, where: SourceOptions) -> Callable[[], Source]:
-    """Return what opens the one source that was asked for; the app's sample when none was.
-
-    Raises InputError for more than one source, and for options that do not fit it.
-    """
-    named = {
-        "--camera": where.camera is not None,
-        "--webcam": where.webcam is not None,
-        "--file": where.file is not None,
-        "--demo": where.demo,
-    }
-    asked = [option for option, given in named.items() if given]
-    if len(asked) > 1:
-        raise InputError(f"{' and '.join(asked)} are {len(asked)} sources; give one of them")
-    if asked and where.file is None:
-        _refuse_for_live(asked[0], where)
-        return _live_source(where)
-    speed, size = _speed(where.speed), _size(where.sensor)
-    path = where.file if where.file is not None else sample_path(app)
-    if where.file is None:
-        pace = "in real time" if speed == 1 else f"at speed {where.speed}"
-        print(
-            f"edgesnn: no source given, playing the bundled recording {path.name} {pace} "
-            "(--camera, --webcam 0, --file PATH and --demo are others)",
-            file=sys.stderr,
-        )
-
-    def open_file() -> Source:
-        from edgesnn.sources.recording import open_recording
-
-        return open_recording(path, speed=speed, loop=where.loop, size=size)
-
-    return open_file
-
-
-def _refuse_for_live(option: str, where: SourceOptions) -> None:
-    for given, value in (
-        ("--speed", where.speed),
-        ("--loop", where.loop or None),
-        ("--sensor", where.sensor),
-    ):
-        if value is not None:
-            raise InputError(
-                f"{given} is for recordings and {option} is live; leave one of them out"
-            )
-
-
-def _live_source(where: SourceOptions) -> Callable[[], Source]:
-    def open_live() -> Source:
-        if where.camera is not None:
-            from edgesnn.sources.camera import open_camera
-
-            return open_camera(where.camera or None)
-        if where.webcam is not None:
-            from edgesnn.sources.webcam import open_webcam
-
-            return open_webcam(where.webcam)
-        from edgesnn.sources.demo import open_demo
-
-        return open_demo(0)
-
-    return open_live
-
-
-def _speed(text: str | None) -> float:
-    if text is None:
-        return 1.0
-    if text == "max":
-        return math.inf
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = math.nan
-    if not 0 < speed < math.inf:
-        raise InputError(
-            f"--speed {text} is no speed; give a number above 0 (1.0 is real time) or max"
-        )
-    return speed
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise InputError(
-            f"--sensor {text} is no size; give WIDTHxHEIGHT in pixels, such as 128x128"
-        )
-    return int(width), int(height)
 
 
 def _sinks(options: RunOptions, playing: Path | None, stop: threading.Event) -> list[Sink]:

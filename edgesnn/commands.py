@@ -18,6 +18,8 @@ _EXAMPLES = {
     "edgesnn run gesture --webcam 0 --view": "any camera, and a window",
     "edgesnn run gesture --file a.aedat4 --loop": "over and over",
     "edgesnn run gesture --file a.npz --speed max --json": "for other programs",
+    "edgesnn run keyword --mic": "spoken digits, from the default microphone",
+    "edgesnn run digits --file seven.png": "a picture, answered as soon as it is sure",
 }
 _RUN_EPILOG = "Examples:\n\n" + "\n\n".join(
     f"[cyan]{line}[/]  [dim]{meaning}[/]" for line, meaning in _EXAMPLES.items()
@@ -33,7 +35,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-AppName = Annotated[str, typer.Argument(metavar="APP", help="What to run: gesture.")]
+AppName = Annotated[
+    str, typer.Argument(metavar="APP", help="What to run: gesture, keyword or digits.")
+]
 BackendName = Annotated[
     str,
     typer.Option(
@@ -50,9 +54,18 @@ RecordingPath = Annotated[
     Optional[Path],  # noqa: UP045
     typer.Option(
         "--file",
-        help="A recording: .aedat4, .npz or .bs2.",
+        help="A recording: .aedat4, .npz, .bs2 or .bin; sound; a picture.",
         metavar="PATH",
         rich_help_panel=_SOURCE,
+    ),
+]
+Exit = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--exit",
+        help="When an answer may come early: exact, margin:X or never.",
+        metavar="RULE",
+        rich_help_panel=_NETWORK,
     ),
 ]
 Json = Annotated[
@@ -84,6 +97,30 @@ def run(
         Optional[int],  # noqa: UP045
         typer.Option(
             help="An ordinary camera, turned into events.", metavar="N", rich_help_panel=_SOURCE
+        ),
+    ] = None,
+    mic: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            help="A microphone: the default, or by number or name.",
+            metavar="[DEVICE]",
+            rich_help_panel=_SOURCE,
+        ),
+    ] = None,
+    stdin: Annotated[
+        bool,
+        typer.Option(
+            "--stdin", help="Raw 16-bit mono PCM on standard input.", rich_help_panel=_SOURCE
+        ),
+    ] = False,
+    rate: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            help="Samples per second of --stdin (16000).",
+            metavar="HZ",
+            min=1000,
+            max=384_000,
+            rich_help_panel=_SOURCE,
         ),
     ] = None,
     file: RecordingPath = None,
@@ -126,28 +163,34 @@ def run(
         bool, typer.Option("--view", help="Open a window.", rich_help_panel=_OUTPUT)
     ] = False,
     model: ModelName = None,
+    exit_when: Exit = None,
 ) -> int:
     """Run an app live, until its source ends or Ctrl-C."""
-    from edgesnn.cli_run import RunOptions, SourceOptions, run_app
+    from edgesnn.cli_run import RunOptions, run_app
+    from edgesnn.cli_source import SourceOptions
 
     return run_app(
         name,
-        SourceOptions(camera, webcam, file, demo, speed, loop, sensor),
-        RunOptions(backend, threads, duration, record, as_json, view, model),
+        SourceOptions(camera, webcam, file, demo, speed, loop, sensor, mic, stdin, rate),
+        RunOptions(backend, threads, duration, record, as_json, view, model, exit_when),
     )
 
 
 @app.command()
 def devices() -> None:
-    """List the cameras that edgesnn can see."""
+    """List the cameras and microphones that edgesnn can see."""
     from edgesnn.devices import list_devices
 
     found = list_devices()
     for device in found:
-        use = f"edgesnn run gesture {device.option}" if device.option else "not available"
+        app_name = "keyword" if device.kind == "microphone" else "gesture"
+        use = f"edgesnn run {app_name} {device.option}" if device.option else "not available"
         print(f"{device.model}: {use}")
-    if not any(device.option for device in found):
+    kinds = {device.kind for device in found}
+    if not kinds & {"camera", "webcam"}:
         print("no camera found; edgesnn run gesture --demo needs none")
+    if "microphone" not in kinds:
+        print("no microphone found; edgesnn run keyword --file PATH needs none")
 
 
 @app.command()
@@ -161,25 +204,30 @@ def models(as_json: Json = False) -> None:
 @app.command(name="eval")
 def evaluate(
     name: AppName,
-    data: Annotated[Path, typer.Option(help="Folder with labels.csv and recordings.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="gesture: a folder with labels.csv; keyword: D_SPEAKER_I.wav; digits: idx files, or "
+            "N-MNIST recordings with an index file.",
+        ),
+    ],
     backend: BackendName = "onnx_cpu",
     model: ModelName = None,
+    exit_when: Exit = None,
+    takes: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="keyword: only recordings of these numbers.", metavar="A-B"),
+    ] = None,
     carry_state: Annotated[
         bool, typer.Option("--carry-state", help="Do not reset the state between recordings.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure how often an app is right on labelled recordings."""
-    from edgesnn.cli_report import show_evaluation
+    from edgesnn.cli_eval import EvalOptions, show_evaluation
 
-    show_evaluation(
-        name,
-        data,
-        backend_name=backend,
-        model_name=model,
-        carry_state=carry_state,
-        as_json=as_json,
-    )
+    options = EvalOptions(data, backend, model, exit_when, takes, carry_state)
+    show_evaluation(name, options, as_json=as_json)
 
 
 @app.command()

@@ -50,7 +50,8 @@ class Summary:
     events: processed. dropped: lost by the ring. late: events that came after their step was
     closed. steps: of the run; steps_rested: of these, without work for the network (after an early
     exit, and between trials). realtime_factor: event time covered / host time spent.
-    decision: label of the decision that held longest while something was there.
+    decision: label of the decision that held longest while something was there. notes: sentences
+    about the source that a person should read (lost or clipped sound).
     """
 
     source: str
@@ -64,6 +65,7 @@ class Summary:
     realtime_factor: float
     decision: str
     steps_rested: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Snapshot:
     """The newest state of a run, for displays that pull at their own rate.
 
     t_us: event time. frame: uint8 (2, height, width), event counts of the last display window
-    (about 40 ms) at sensor resolution or below, 128 x 128 at most. probabilities: float (classes,).
+    (about 40 ms) at sensor resolution or below, 128 x 128 at most; of a sensor of one row (sound)
+    (2, width, steps), its history, newest at the right. probabilities: float (classes,).
     decision: the one that holds. steps_late: steps whose latency exceeded step_us.
     event_rate_hz: over the last quarter second. rates_hz: its history, oldest first.
     """

@@ -1,4 +1,4 @@
-"""Which cameras this machine has, found without opening one."""
+"""Which cameras and microphones this machine has; a microphone is heard for a moment."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Literal
 
 from edgesnn.errors import MissingDependency, RunError
 from edgesnn.sources.camera import discovered, dv_processing
+from edgesnn.sources.microphone import measured_level_db, microphones, sounddevice
 from edgesnn.sources.webcam import opencv
 
 _VIDEO = Path("/sys/class/video4linux")
@@ -15,20 +16,20 @@ _VIDEO = Path("/sys/class/video4linux")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A camera, or why a kind of camera cannot be looked for.
+    """A camera or microphone, or why a kind of device cannot be looked for.
 
-    kind: "camera" (DVS), "webcam", or "missing" (model says what to install).
-    option: what to type after `edgesnn run gesture`; "" for missing ones.
+    kind: "camera" (DVS), "webcam", "microphone", or "missing" (model says what to install).
+    option: what to type after `edgesnn run APP`; "" for missing ones.
     """
 
-    kind: Literal["camera", "webcam", "missing"]
+    kind: Literal["camera", "webcam", "microphone", "missing"]
     model: str
     option: str
 
 
 def list_devices() -> list[Device]:
-    """Return DVS cameras first, then webcams, then what could not be looked for."""
-    return [*_dvs_cameras(), *_webcams(_VIDEO)]
+    """Return DVS cameras, webcams and microphones, or what each needs to be looked for."""
+    return [*_dvs_cameras(), *_webcams(_VIDEO), *_microphones()]
 
 
 def _dvs_cameras() -> list[Device]:
@@ -44,6 +45,20 @@ def _dvs_cameras() -> list[Device]:
         )
         for camera in found
     ]
+
+
+def _microphones() -> list[Device]:
+    try:
+        sd = sounddevice()
+        found = microphones(sd)
+    except (MissingDependency, RunError) as error:
+        return [Device("missing", str(error), "")]
+    devices = []
+    for mic in found:
+        level = measured_level_db(sd, mic)
+        heard = "cannot be opened" if level is None else f"level {level:.0f} dB"
+        devices.append(Device("microphone", f"{mic.name} ({heard})", f"--mic {mic.index}"))
+    return devices
 
 
 def _webcams(folder: Path) -> list[Device]:

@@ -18,8 +18,9 @@ from edgesnn.decision import NOTHING
 from edgesnn.encoder import Encoder
 from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet
+from edgesnn.exit_rule import ExitRule
 from edgesnn.program import Program
-from edgesnn.readout import Readout
+from edgesnn.readouts import AnyReadout, open_readout
 from edgesnn.slicer import Step, slicer_for
 from edgesnn.sources.recording import read_events
 
@@ -37,10 +38,13 @@ class _Verdict:
     """What a stream says about one recording, as it goes.
 
     decided: the last class decided on, NOTHING before. since_us: when, from the recording's start.
+    steps: taken, of_steps in the recording.
     """
 
     decided: int
     since_us: int | None
+    steps: int = 0
+    of_steps: int = 0
 
     def hear(self, index: int, at_us: int) -> None:
         # Giving a decision up and coming back to it is the same decision.
@@ -49,16 +53,24 @@ class _Verdict:
 
 
 def evaluate(
-    bundle: Bundle, model: Model, directory: str | Path, *, carry_state: bool = False
+    bundle: Bundle,
+    model: Model,
+    directory: str | Path,
+    *,
+    carry_state: bool = False,
+    rule: ExitRule | None = None,
 ) -> dict[str, Any]:
     """Return the report on all recordings of a folder, plain JSON values.
 
     {"accuracy": float, "n": int, "correct": int, "confusion": [[int]] (row = label, column =
-    predicted), "per_file": [{"file", "label", "predicted", "decided_at_us"}]}
+    predicted), "exit": None or {"rule", "steps_saved"},
+    "per_file": [{"file", "label", "predicted", "decided_at_us"}]}
 
     predicted: the last class decided on. When the readout was never sure it is the best guess at
     the end (-1 when there was no evidence at all) and decided_at_us is null; else decided_at_us is
     event time from the first event to the end of the step that decided (0: carried over).
+    rule margin:X: the first class to lead by X is the answer, and the rest of the recording is not
+    stepped through; steps_saved: the share of all steps that this left out.
     An undecided -1 counts as wrong and has no column in the confusion matrix.
 
     Raises InputError for a missing or unusable labels.csv or recording; names file and line.
@@ -67,12 +79,15 @@ def evaluate(
     classes = len(bundle.readout.labels)
     confusion = [[0] * classes for _ in range(classes)]
     per_file: list[dict[str, Any]] = []
-    stream, readout, clock_us = model.stream(), Readout(bundle.readout), 0
+    stream, readout, clock_us = model.stream(), open_readout(bundle.readout, rule), 0
+    early = rule is not None and rule.kind == "margin"
+    taken = whole = 0
     for recording in recordings:
         if not carry_state:
             stream.reset()
             readout.reset()
-        verdict, clock_us = _play(recording, bundle, stream, readout, clock_us)
+        verdict, clock_us = _play(recording, bundle, stream, readout, clock_us, early)
+        taken, whole = taken + verdict.steps, whole + verdict.of_steps
         predicted = readout.best() if verdict.decided == NOTHING else verdict.decided
         if predicted != NOTHING:
             confusion[recording.label][predicted] += 1
@@ -89,24 +104,36 @@ def evaluate(
         "accuracy": correct / len(recordings),
         "n": len(recordings),
         "correct": correct,
+        "exit": {"rule": str(rule), "steps_saved": 1 - taken / max(1, whole)} if early else None,
         "per_file": per_file,
         "confusion": confusion,
     }
 
 
 def _play(
-    recording: Labelled, bundle: Bundle, stream: Stream, readout: Readout, clock_us: int
+    recording: Labelled,
+    bundle: Bundle,
+    stream: Stream,
+    readout: AnyReadout,
+    clock_us: int,
+    early: bool,
 ) -> tuple[_Verdict, int]:
-    """Run one recording on from clock_us; return the verdict and the clock at its end."""
+    """Run one recording on from clock_us; return the verdict and the clock at its end.
+
+    early: stop at the first class decided on.
+    """
     steps, encoder = _open(recording, bundle)
     held = readout.held.index
-    verdict = _Verdict(held, None if held == NOTHING else 0)
+    verdict = _Verdict(held, None if held == NOTHING else 0, of_steps=len(steps))
     for step in steps:
         y = stream.step(encoder.encode(step.events))
         at_us = step.end_us - steps[0].start_us
         change = readout.update(y, encoder.used, clock_us + at_us)
+        verdict.steps += 1
         if change is not None:
             verdict.hear(change.index, at_us)
+            if early and change.index != NOTHING:
+                break
     return verdict, clock_us + (steps[-1].end_us - steps[0].start_us if steps else 0)
 
 

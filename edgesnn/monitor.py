@@ -7,6 +7,7 @@ the percentiles) is computed on the thread that asks, and not at all when nobody
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from edgesnn.meter import LatencyMeter, RateMeter
 from edgesnn.slicer import Step
 
 _WINDOW_US = 40_000  # of event time in a picture
+_RASTER_STEPS = 128  # columns of the picture of a sensor that is one row: sound
 _LARGEST = 128  # pixels of a picture along either side
 
 
@@ -51,6 +53,7 @@ class LiveMonitor:
         self, size: tuple[int, int], labels: tuple[str, ...], latency: LatencyMeter
     ) -> None:
         """Prepare for a sensor of size (width, height); latency: the run's own meter."""
+        self._raster = size[1] == 1
         shrink = -(-max(size) // _LARGEST)
         self._grid = Grid(np.arange(size[0]) // shrink, np.arange(size[1]) // shrink)
         self._labels = labels
@@ -65,7 +68,7 @@ class LiveMonitor:
         """Publish the state after a step; probabilities must not be written to afterwards."""
         self._rates.add(step.start_us, step.end_us, len(step.events))
         self._recent.append(step)
-        while self._recent[0].end_us <= step.end_us - _WINDOW_US:
+        while self._old(step):
             self._recent.popleft()
         recent = tuple(shown.events for shown in self._recent)
         self._newest = _Newest(
@@ -83,7 +86,8 @@ class LiveMonitor:
         newest = self._newest
         if newest is None:
             return None
-        frame = sum(self._grid.count(events) for events in newest.recent)
+        counts = [self._grid.count(events) for events in newest.recent]
+        frame = scrolled(counts) if self._raster else sum(counts)
         return Snapshot(
             t_us=newest.t_us,
             frame=np.minimum(frame, 255).astype(np.uint8),
@@ -99,3 +103,20 @@ class LiveMonitor:
             event_rate_hz=newest.event_rate_hz,
             rates_hz=newest.rates_hz,
         )
+
+    def _old(self, step: Step) -> bool:
+        """Whether the oldest step is out of the picture."""
+        if self._raster:
+            return len(self._recent) > _RASTER_STEPS
+        return self._recent[0].end_us <= step.end_us - _WINDOW_US
+
+
+def scrolled(counts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return a spike raster (2, bands, steps) of counts (2, 1, bands), newest at the right.
+
+    High bands are at the top, as in a spectrogram.
+    """
+    raster = np.zeros((2, counts[0].shape[2], _RASTER_STEPS), np.int64)
+    columns = np.concatenate(counts, axis=1).transpose(0, 2, 1)[:, ::-1]
+    raster[:, :, _RASTER_STEPS - columns.shape[2] :] = columns
+    return raster

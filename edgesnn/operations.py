@@ -18,12 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.program import Layer, Program, Tensor, initial_state
+from edgesnn.program import Fire, Layer, Program, Tensor, initial_state
 
 
 @dataclass(frozen=True, slots=True)
 class LayerWork:
-    """Means per step. kind: "ACs" or "MACs". rate: share of neurons that fire (0 for sums)."""
+    """Means per step. kind: "ACs" or "MACs". rate: share of neurons that fire (0 for sums).
+
+    The spikes of neurons that fire once are told with the layer whose sums they integrate.
+    """
 
     name: str
     kind: str
@@ -37,16 +40,18 @@ def count_work(program: Program, inputs: Sequence[Tensor]) -> list[LayerWork]:
     """Run a program over inputs x, from the initial state; return the work of each layer."""
     trace = importlib.import_module("edgesnn.hardware.reference").trace
     layers = [node for node in program.nodes if isinstance(node, Layer)]
-    effective = dict.fromkeys((layer.name for layer in layers), 0)
-    spikes = dict.fromkeys(effective, 0)
+    fans = {layer.name: fan_out(program, layer) for layer in layers}
+    effective, spikes = dict.fromkeys(fans, 0), dict.fromkeys(fans, 0)
+    fired_by = {node.input: node.name for node in program.nodes if isinstance(node, Fire)}
     state = initial_state(program)
     for x in inputs:
         outputs, state = trace(program, x, state)
         for layer in layers:
-            given = x if layer.input == "x" else outputs[layer.input]
-            effective[layer.name] += operations(program, layer, given != 0, dense=False)
-            if program.values[layer.name].spikes:
-                spikes[layer.name] += int(np.count_nonzero(outputs[layer.name]))
+            name = layer.name
+            effective[name] += int(fans[name][outputs[layer.input] != 0].sum())
+            seen = fired_by.get(name, name)
+            if program.values[seen].spikes:
+                spikes[name] += int(np.count_nonzero(outputs[seen]))
     return [_mean(program, layer, effective, spikes, max(1, len(inputs))) for layer in layers]
 
 
@@ -54,41 +59,37 @@ def _mean(
     program: Program, layer: Layer, effective: dict[str, int], spikes: dict[str, int], steps: int
 ) -> LayerWork:
     source, value = program.values[layer.input], program.values[layer.name]
-    everything = np.ones(source.shape, np.bool_)
     fired = spikes[layer.name] / steps
     return LayerWork(
         name=layer.name,
         kind="ACs" if source.spikes else "MACs",
-        dense=float(operations(program, layer, everything, dense=True)),
+        dense=float(fan_out(program, layer, dense=True).sum()),
         effective=effective[layer.name] / steps,
         spikes=fired,
         rate=fired / float(np.prod(value.shape)),
     )
 
 
-def operations(program: Program, layer: Layer, active: NDArray[np.bool_], *, dense: bool) -> int:
-    """Count the pairs of an active input and a weight (a weight that is not zero, unless dense).
+def fan_out(program: Program, layer: Layer, *, dense: bool = False) -> NDArray[np.int64]:
+    """Return with how many weights (that are not zero, unless dense) each input of a layer meets.
 
-    active: bool, of the shape of the layer's input.
+    int64, of the shape of the layer's input. A synapse with a delay counts when its input fires.
     """
-    weight = program.tensors[layer.weight]
+    weight, shape = program.tensors[layer.weight], program.values[layer.input].shape
     uses = np.ones(weight.shape, np.int64) if dense else (weight != 0).astype(np.int64)
     filters = program.taps_of(layer).shape[0]
     if layer.op == "linear":
-        seen = np.tile(active.reshape(-1), filters)
-        return int(uses.sum(axis=0) @ seen)
+        return np.asarray(uses.sum(axis=0).reshape(filters, *shape).sum(axis=0))
     _, per_group, kernel_height, kernel_width = weight.shape
     # Channel c of group g meets the weights [outputs of g, c]: how many for each kernel position.
     by_group = uses.reshape(layer.groups, -1, per_group, kernel_height, kernel_width)
-    meets = by_group.sum(axis=1).reshape(-1, kernel_height, kernel_width)
-    seen = np.tile(active, (filters, 1, 1))
-    return int((meets * _visits(seen, layer, (kernel_height, kernel_width))).sum())
-
-
-def _visits(seen: NDArray[np.bool_], layer: Layer, kernel: tuple[int, int]) -> NDArray[np.int64]:
-    """Count for each channel and kernel position how many active inputs come to lie under it."""
-    margin = layer.padding
-    padded = np.pad(seen, ((0, 0), (margin, margin), (margin, margin)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=(1, 2))
-    placed = windows[:, :: layer.stride, :: layer.stride]
-    return np.asarray(placed.sum(axis=(1, 2), dtype=np.int64))
+    meets = by_group.sum(axis=1).reshape(filters, shape[0], kernel_height, kernel_width).sum(axis=0)
+    _, out_height, out_width = program.values[layer.name].shape
+    margin, stride = layer.padding, layer.stride
+    found = np.zeros((shape[0], shape[1] + 2 * margin, shape[2] + 2 * margin), np.int64)
+    for dy in range(kernel_height):
+        for dx in range(kernel_width):
+            rows = slice(dy, dy + stride * out_height, stride)
+            columns = slice(dx, dx + stride * out_width, stride)
+            found[:, rows, columns] += meets[:, dy, dx, None, None]
+    return found[:, margin : margin + shape[1], margin : margin + shape[2]]

@@ -102,7 +102,9 @@ def run(
         with _collected(failures, stop):
             reader.finish()
         failures.extend(reader.failures)
-        summary = flow.summary(info)
+        # Only sources of sound have something to say of themselves.
+        notes = getattr(source, "notes", tuple)()
+        summary = flow.summary(info, notes)
         told = None if failures else summary
         for sink in reversed(opened):
             with _collected(failures, stop):
@@ -280,7 +282,7 @@ class _Flow:
         if self._readout.held.index != NOTHING:
             self._held_us[self._readout.held.index] += step.end_us - step.start_us
 
-    def summary(self, info: RunInfo) -> Summary:
+    def summary(self, info: RunInfo, notes: tuple[str, ...]) -> Summary:
         """Return the run as a whole."""
         longest = max(range(len(self._held_us)), key=self._held_us.__getitem__)
         return Summary(
@@ -295,6 +297,7 @@ class _Flow:
             realtime_factor=self._covered_us * 1e3 / max(self._spent_ns, 1),
             decision=info.labels[longest] if self._held_us[longest] else self._readout.nothing,
             steps_rested=self._rested,
+            notes=notes,
         )
 
 

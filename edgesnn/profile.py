@@ -56,8 +56,8 @@ def profile(
     began_ns = time.monotonic_ns()
     from edgesnn.backend import backend
     from edgesnn.bundle import load_bundle
+    from edgesnn.cli_source import open_file
     from edgesnn.pipeline import run
-    from edgesnn.sources.recording import open_recording
 
     bundle = load_bundle(model_name)
     model = backend(backend_name).load(bundle, threads=1)
@@ -65,7 +65,7 @@ def profile(
     meter = StageMeter()
     step_s = bundle.program.step_us / 1e6
     summary = run(
-        open_recording(recording, speed=math.inf, loop=True, size=None),
+        open_file(recording, bundle, speed=math.inf, loop=True),
         bundle,
         model,
         [],

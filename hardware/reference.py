@@ -115,7 +115,7 @@ def _stretch(program: Program, xs: Tensor, state: State) -> tuple[dict[str, Tens
             values[node.name], membrane = _fire(program, node, given[0], state)
             after.update(membrane)
         else:
-            values[node.name] = _memoryless(program, node, given)
+            values[node.name] = memoryless(program, node, given)
     return values, after
 
 
@@ -200,7 +200,8 @@ def _compared(program: Program, threshold: str | None, sums: Tensor) -> Tensor:
     return spikes
 
 
-def _memoryless(program: Program, node: Node, given: list[Tensor]) -> Tensor:
+def memoryless(program: Program, node: Node, given: list[Tensor]) -> Tensor:
+    """Return the output (T, ...) of a pool, upsampling, concatenation or sum."""
     match node:
         case Pool():
             return _pooled(node, given[0])

@@ -6,7 +6,6 @@ spikes already, event counts per frame and channel.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,12 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import InputError, MissingDependency
 from edgesnn.sources.sound_file import read_sound
+from edgesnn.spoken import spoken_digits
 
 from .keyword_net import LABELS, UNKNOWN
 
 Sound = NDArray[np.float32]
 Counts = NDArray[np.uint8]
-_FSDD = re.compile(r"(\d)_([a-z]+)_(\d+)\.wav")
 SHD_UNITS, SHD_CHANNELS, STEP_S = 700, 140, 0.01
 
 
@@ -46,20 +45,11 @@ class SpikeTrain:
 
 
 def fsdd(directory: Path, rate_hz: int) -> list[Word]:
-    """Return the words of `recordings/D_SPEAKER_I.wav`, or of the files themselves, by name.
-
-    Raises InputError when there is none.
-    """
-    folder = directory / "recordings" if (directory / "recordings").is_dir() else directory
-    found = []
-    for path in sorted(folder.glob("*.wav")):
-        named = _FSDD.fullmatch(path.name)
-        if named is not None:
-            digit, speaker, index = named.groups()
-            found.append(_word(path, int(digit), speaker, int(index), rate_hz))
-    if not found:
-        raise InputError(f"{folder} holds no D_SPEAKER_I.wav, such as 7_jackson_32.wav")
-    return found
+    """Return the words of `recordings/D_SPEAKER_I.wav`; raises InputError when there is none."""
+    return [
+        _word(item.path, item.digit, item.speaker, item.take, rate_hz)
+        for item in spoken_digits(directory)
+    ]
 
 
 def speech_commands(directory: Path, rate_hz: int) -> list[Word]:

@@ -16,7 +16,7 @@ import programs
 import pytest
 
 import edgesnn
-from edgesnn.cli import run_line, with_bare_camera
+from edgesnn.cli import run_line, with_bare_devices
 from edgesnn.commands import app
 from edgesnn.events import events_from_arrays
 from edgesnn.quantize.save import save_bundle
@@ -161,9 +161,9 @@ def test_no_camera_and_no_display(
 
 
 def test_a_camera_may_be_named_or_not() -> None:
-    assert with_bare_camera(["run", "gesture", "--camera"])[-1] == "--camera="
-    assert with_bare_camera(["--camera", "--json"]) == ["--camera=", "--json"]
-    assert with_bare_camera(["--camera", "DXA00093", "--json"])[1] == "DXA00093"
+    assert with_bare_devices(["run", "gesture", "--camera"])[-1] == "--camera="
+    assert with_bare_devices(["--camera", "--json"]) == ["--camera=", "--json"]
+    assert with_bare_devices(["--camera", "DXA00093", "--json"])[1] == "DXA00093"
 
 
 def test_json_is_all_there_is_on_stdout(line: Run, model: str, clip: str) -> None:

@@ -9,11 +9,15 @@ import pytest
 from edgesnn.cli import run_line
 from edgesnn.errors import InputError
 from edgesnn.events import events_from_arrays
-from edgesnn.operations import count_work, operations
+from edgesnn.operations import count_work, fan_out
 from edgesnn.profile import COUNTED, STAGES, StageMeter, profile
 from edgesnn.program import Layer, Program
 from edgesnn.quantize.save import save_bundle
 from edgesnn.sources.npz import npz_from_events
+
+
+def operations(program: Program, layer: Layer, active: np.ndarray, *, dense: bool) -> int:
+    return int(fan_out(program, layer, dense=dense)[active].sum())
 
 
 def small(weight: np.ndarray, **how: object) -> Program:

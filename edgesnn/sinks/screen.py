@@ -96,7 +96,10 @@ def decision_line(snapshot: Snapshot) -> Text:
         return text.append(decision.label, "dim")
     confidence = float(snapshot.probabilities[decision.index])
     text.append(decision.label, f"bold {_ACCENT}")
-    return text.append(f"  {100 * confidence:.0f} %")
+    text.append(f"  {100 * confidence:.0f} %")
+    if decision.window_steps:
+        text.append(f"  sure at step {decision.exit_step} of {decision.window_steps}", "dim")
+    return text
 
 
 def pane(snapshot: Snapshot, recent: Sequence[Decision], width: int, height: int) -> list[Text]:
@@ -159,7 +162,8 @@ def _history(recent: Sequence[Decision], count: int) -> list[Text]:
     lines = []
     for decision in reversed(recent[-count:]):
         line = Text(no_wrap=True, overflow="ellipsis", style="dim")
-        lines.append(line.append(f"{decision.t_us / 1e6:7.2f} s {decision.label}"))
+        sure = f" at {decision.exit_step}/{decision.window_steps}" if decision.window_steps else ""
+        lines.append(line.append(f"{decision.t_us / 1e6:7.2f} s {decision.label}{sure}"))
     return lines
 
 

@@ -36,15 +36,17 @@ def terminal_sink(out: TextIO, stop: threading.Event) -> Sink:
 
 
 def summary_lines(summary: Summary) -> list[str]:
-    """Say in four lines how a run went."""
+    """Say in a few lines how a run went."""
     latency = summary.latency_us
     milliseconds = [latency.p50 / 1e3, latency.p99 / 1e3, latency.max / 1e3]
     p50, p99, longest = (f"{value:.2f} ms" for value in milliseconds)
+    rested = f" ({summary.steps_rested:,} without work)" if summary.steps_rested else ""
     return [
         f"{summary.decision}  ({summary.source}, {summary.model} on {summary.backend})",
         f"  latency  p50 {p50}, p99 {p99}, max {longest}",
-        f"  steps    {summary.steps:,}, at {summary.realtime_factor:.3g} x real time",
+        f"  steps    {summary.steps:,}{rested}, at {summary.realtime_factor:.3g} x real time",
         f"  events   {summary.events:,}, {summary.dropped:,} dropped, {summary.late:,} late",
+        *(f"  note     {note}" for note in summary.notes),
     ]
 
 
@@ -52,7 +54,18 @@ def decision_line(decision: Decision) -> str:
     """Say a decision in one line."""
     return (
         f"{decision.t_us / 1e6:9.3f} s  {decision.label}  {100 * decision.confidence:.0f} %  "
-        f"({decision.latency_us / 1e3:.2f} ms)"
+        f"({decision.latency_us / 1e3:.2f} ms){exit_text(decision)}"
+    )
+
+
+def exit_text(decision: Decision) -> str:
+    """Say when a trial was sure; nothing where there are no trials."""
+    if decision.exit_step is None or decision.window_steps is None:
+        return ""
+    saved = 1 - decision.exit_step / decision.window_steps
+    return (
+        f"  sure at step {decision.exit_step} of {decision.window_steps}, "
+        f"{100 * saved:.0f} % of the steps saved"
     )
 
 

@@ -152,7 +152,8 @@ class MicrophoneSource:
         self._sd, self._mic, self._rate_hz = sd, mic, rate_hz
         self._listener = Listener(spec, rate_hz)
         self._blocks: deque[tuple[Floats, int, int]] = deque()
-        self._waiting = 0
+        # Each counter has one writer: the audio thread, the reading thread.
+        self._taken, self._used = 0, 0
         self._missing = 0
         self._watermark_us = 0
         self._heard_s = time.monotonic()
@@ -175,10 +176,8 @@ class MicrophoneSource:
         """Return what a person should know of the sound."""
         if not self.overruns:
             return self._listener.notes()
-        lost = (
-            f"the microphone lost sound {self.overruns} times ({self.lost_samples} samples known)"
-        )
-        return (lost, *self._listener.notes())
+        times = f"the microphone lost sound {self.overruns} times"
+        return (f"{times} ({self.lost_samples} samples are known to be)", *self._listener.notes())
 
     def close(self) -> None:
         """Release the device."""
@@ -195,7 +194,7 @@ class MicrophoneSource:
             time.sleep(_BREATH_S)
             return Packet(empty_events(), self._watermark_us, time.monotonic_ns())
         blocks = [self._blocks.popleft() for _ in range(len(self._blocks))]
-        self._waiting -= sum(len(block) for block, _, _ in blocks)
+        self._used += sum(len(block) for block, _, _ in blocks)
         self._heard_s = time.monotonic()
         parts = [part for block, lost, _ in blocks for part in (np.zeros(lost), block)]
         packet = self._listener.hear(np.concatenate(parts), blocks[-1][2])
@@ -209,13 +208,13 @@ class MicrophoneSource:
         """
         if status.input_overflow:
             self.overruns += 1
-        if self._waiting + frames > _QUEUE_S * self._rate_hz:
+        if self._taken - self._used + frames > _QUEUE_S * self._rate_hz:
             self.overruns += 1
             self.lost_samples += frames
             self._missing += frames
             return
         missing, self._missing = self._missing, 0
-        self._waiting += frames
+        self._taken += frames
         self._blocks.append((block[:, 0].astype(np.float64), missing, time.monotonic_ns()))
 
     def _look_whether_it_lives(self) -> None:

@@ -1,4 +1,4 @@
-"""An ordinary camera (or a video file) turned into events by the DVS emulator.
+"""An ordinary camera (or a video file) turned into events, by the DVS emulator or as trials.
 
 Frames are read on a thread of their own, so that `read` never waits for the next one; gray, the
 middle square, 128 x 128. Event time is host time since the first frame: events between two frames
@@ -13,14 +13,14 @@ import threading
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.emulator import DEFAULT, DvsEmulator, EmulatorParameters
 from edgesnn.errors import InputError, MissingDependency, RunError
-from edgesnn.events import Packet, empty_events
+from edgesnn.events import Events, Packet, empty_events
 
 SIZE = 128
 _WAITING_FRAMES = 4
@@ -47,11 +47,16 @@ def opencv() -> ModuleType:
 
 
 def open_webcam(
-    device: int | Path, parameters: EmulatorParameters = DEFAULT, seed: int = 0
+    device: int | Path,
+    parameters: EmulatorParameters = DEFAULT,
+    seed: int = 0,
+    *,
+    eye: Eye | None = None,
 ) -> Webcam:
     """Open camera number `device`, or play a video file as if it were one.
 
-    Raises InputError when it cannot be opened, MissingDependency without OpenCV.
+    eye: what turns its pictures into events; None: the DVS emulator. Raises InputError when it
+    cannot be opened, MissingDependency without OpenCV.
     """
     cv2 = opencv()
     target = device if isinstance(device, int) else str(device)
@@ -63,7 +68,30 @@ def open_webcam(
             if isinstance(device, int)
             else f"{device} is not a video that OpenCV can read"
         )
-    return Webcam(capture, f"webcam:{device}", isinstance(device, Path), parameters, seed)
+    eye = eye or Emulated(parameters, seed)
+    return Webcam(capture, f"webcam:{device}", isinstance(device, Path), eye)
+
+
+class Eye(Protocol):
+    """Turns pictures into events. size: (width, height) of the events."""
+
+    size: tuple[int, int]
+
+    def frame(self, gray: NDArray[np.uint8], t_us: int) -> tuple[Events, int]:
+        """Take a square gray picture; return its events, and the time up to which all is told."""
+        ...
+
+
+class Emulated:
+    """The DVS emulator as an eye."""
+
+    def __init__(self, parameters: EmulatorParameters = DEFAULT, seed: int = 0) -> None:
+        self.size = (SIZE, SIZE)
+        self._emulator = DvsEmulator(self.size, parameters, seed)
+
+    def frame(self, gray: NDArray[np.uint8], t_us: int) -> tuple[Events, int]:
+        """See `Eye`."""
+        return self._emulator.frame(gray, t_us), t_us
 
 
 class Webcam:
@@ -73,20 +101,13 @@ class Webcam:
     """
 
     can_wait = False
-    size = (SIZE, SIZE)
 
-    def __init__(
-        self,
-        capture: Any,
-        name: str,
-        ends: bool,
-        parameters: EmulatorParameters = DEFAULT,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, capture: Any, name: str, ends: bool, eye: Eye | None = None) -> None:
         self.name = name
+        self._eye = eye or Emulated()
+        self.size = self._eye.size
         self._ends = ends
         self._capture = capture
-        self._emulator = DvsEmulator(self.size, parameters, seed)
         self._frames: queue.Queue[tuple[int, NDArray[np.uint8]] | None] = queue.Queue(
             _WAITING_FRAMES
         )
@@ -130,9 +151,9 @@ class Webcam:
         if self._first_ns is None:
             self._first_ns = taken_ns
         t_us = max((taken_ns - self._first_ns) // 1000, self._last_us + 1)
-        events = self._emulator.frame(gray, t_us)
-        self._last_us = t_us
-        return Packet(events, t_us, taken_ns)
+        events, told_us = self._eye.frame(gray, t_us)
+        self._last_us = max(told_us, self._last_us)
+        return Packet(events, self._last_us, taken_ns)
 
     def _grab(self) -> None:
         """Read frames until there are none; a slow engine makes old ones fall out, not pile up."""

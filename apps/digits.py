@@ -1,0 +1,12 @@
+"""Digits (or clothes) in pictures and in the events of a DVS, answered as soon as it is sure."""
+
+from edgesnn.app import App
+
+APP = App(
+    name="digits",
+    summary="Reads digits from pictures, webcams and DVS recordings, and stops once it is sure.",
+    model="mnist",
+    sample="sample_digits.idx3-ubyte.gz",
+    sources=("--webcam", "--camera", "--file"),
+    event_model="nmnist",
+)
