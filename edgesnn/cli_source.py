@@ -65,7 +65,7 @@ def chosen_source(app: App, where: SourceOptions) -> Opener:
         pace = "in real time" if speed == 1 else f"at speed {where.speed}"
         others = ", ".join(app.sources[:-1])
         print(
-            f"edgesnn: no source given, playing the bundled {path.name} {pace} "
+            f"edgesnn: no source given, playing the bundled recording {path.name} {pace} "
             f"({others} and {app.sources[-1]} are others)",
             file=sys.stderr,
         )

@@ -207,8 +207,8 @@ def evaluate(
     data: Annotated[
         Path,
         typer.Option(
-            help="gesture: a folder with labels.csv; keyword: D_SPEAKER_I.wav; digits: idx files, or "
-            "N-MNIST recordings with an index file.",
+            help="gesture: a folder with labels.csv; keyword: D_SPEAKER_I.wav; digits: idx files, "
+            "or N-MNIST recordings with an index file.",
         ),
     ],
     backend: BackendName = "onnx_cpu",

@@ -56,7 +56,7 @@ def _microphones() -> list[Device]:
     devices = []
     for mic in found:
         level = measured_level_db(sd, mic)
-        heard = "cannot be opened" if level is None else f"level {level:.0f} dB"
+        heard = "nothing heard" if level is None else f"level {level:.0f} dB"
         devices.append(Device("microphone", f"{mic.name} ({heard})", f"--mic {mic.index}"))
     return devices
 

@@ -1,10 +1,12 @@
 import dataclasses
+import math
 
 import pytest
 
 from edgesnn.app import APPS, App, load_app, sample_path
+from edgesnn.bundle import load_bundle
+from edgesnn.cli_source import open_file
 from edgesnn.errors import InputError
-from edgesnn.sources.recording import read_events
 
 
 @pytest.mark.parametrize("name", APPS)
@@ -13,8 +15,9 @@ def test_every_app_is_a_frozen_description_with_a_playable_sample(name: str) -> 
     assert isinstance(app, App) and app.name == name and app.summary.endswith(".")
     with pytest.raises(dataclasses.FrozenInstanceError):
         app.model = "other"  # type: ignore[misc]
-    events, size = read_events(sample_path(app))
-    assert size == (128, 128) and len(events) > 10_000
+    source = open_file(sample_path(app), load_bundle(app.model), speed=math.inf)
+    packets = iter(source.read, None)
+    assert sum(len(packet.events) for packet in packets) > 2_000
 
 
 def test_an_unknown_app_lists_the_known_ones() -> None:

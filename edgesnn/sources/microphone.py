@@ -74,21 +74,27 @@ def microphones(sd: Any) -> list[Microphone]:
 
 
 def measured_level_db(sd: Any, mic: Microphone, seconds: float = 0.2) -> float | None:
-    """Record for a moment and return the level, dB of full scale; None when it cannot be opened."""
+    """Listen for a moment and return the level, dB of full scale; None when nothing is heard."""
+    heard: deque[Floats] = deque()
+
+    def take(block: Any, frames: int, when: Any, status: Any) -> None:
+        heard.append(block[:, 0].astype(np.float64))
+
+    wanted = int(seconds * mic.rate_hz)
     try:
-        count = int(seconds * mic.rate_hz)
         with sd.InputStream(
-            device=mic.index, channels=1, samplerate=mic.rate_hz, dtype="float32"
-        ) as stream:
-            until = time.monotonic() + 5 * seconds
-            while stream.read_available < count:
-                if time.monotonic() > until:
-                    return None
-                time.sleep(_BREATH_S)
-            block, _ = stream.read(count)
+            device=mic.index,
+            channels=1,
+            samplerate=mic.rate_hz,
+            dtype="float32",
+            callback=take,
+        ):
+            until = time.monotonic() + _GONE_S
+            while sum(map(len, tuple(heard))) < wanted and time.monotonic() < until:
+                time.sleep(_BLOCK_S)
     except sd.PortAudioError:
         return None
-    return level_db(block[:, 0].astype(np.float64))
+    return level_db(np.concatenate(tuple(heard))) if heard else None
 
 
 def open_microphone(device: str | None, spec: HearingSpec, *, sd: Any = None) -> MicrophoneSource:

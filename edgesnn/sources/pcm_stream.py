@@ -32,7 +32,7 @@ class PcmStream:
     can_wait = True
 
     def __init__(self, stream: BinaryIO, spec: HearingSpec, rate_hz: int) -> None:
-        self.name = "stdin"
+        self.name = "stdin:pcm"
         self.size = spec.size
         self._listener = Listener(spec, rate_hz)
         self._stream = stream
