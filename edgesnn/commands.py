@@ -251,7 +251,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of checkpoints and log.")],
     data: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="The official DVS128 Gesture folder.", metavar="DIR"),
+        typer.Option(help="Folder of the data set.", metavar="DIR"),
     ] = None,
     clips: Annotated[
         Optional[Path],  # noqa: UP045
@@ -265,6 +265,18 @@ def train(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Labelled recordings that only validate.", metavar="DIR"),
     ] = None,
+    words: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="keyword: more words, WORD/*.wav.", metavar="DIR"),
+    ] = None,
+    noise: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="keyword: sounds to mix in.", metavar="DIR"),
+    ] = None,
+    model: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="digits: mnist, fashion or nmnist.", metavar="NAME"),
+    ] = None,
     start: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(help="Checkpoint to begin from.", metavar="CKPT"),
@@ -274,11 +286,16 @@ def train(
         Optional[int],  # noqa: UP045
         typer.Option(help="Optimiser steps.", min=1),
     ] = None,
+    epochs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(help="keyword: times through the data.", min=1),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.", min=0)] = 0,
 ) -> None:
     """Train an app's network (needs the extra: pip install "edgesnn\\[train]")."""
-    from edgesnn.cli_train import TrainingData, train_app
+    from edgesnn.cli_train import TrainingOptions, train_app
 
-    train_app(
-        name, out, TrainingData(data, clips, recordings, validate), start, resume, updates, seed
+    given = TrainingOptions(
+        data, clips, recordings, validate, words, noise, model, start, resume, updates, epochs, seed
     )
+    train_app(name, out, given)

@@ -126,7 +126,7 @@ class Spotter:
         if self._began_us is None:
             if not voice:
                 return self._silent(t_us)
-            self._began_us = self._recent[0][0]
+            self._began_us = t_us
             self._evidence = np.sum([old for _, _, old in self._recent], axis=0)
         else:
             self._evidence = self._evidence + y

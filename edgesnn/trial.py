@@ -4,8 +4,8 @@ A trial is `steps` steps long and starts at the first step with enough events; t
 before it. The output counts how many of the P neurons of each class fire in step t; an early spike
 weighs more (temporal weighting decoding; Che et al., arXiv 2410.23619, with weights of our own):
 
-    y_c[t] = y_c[t-1] + a[t] n_c[t],   a[t] = T - t        the answer is the largest y_c at the end
-    N_c[t] = N_c[t-1] + n_c[t]                             of equal ones the first class
+    y_c[t] = y_c[t-1] + a[t] n_c[t]    a[t] = last + T - 1 - t; the largest y_c at the end is the
+    N_c[t] = N_c[t-1] + n_c[t]         answer, of equal ones that of the first class
 
 Exact exit. Every neuron fires at most once and a decreases, so after step t class c can gain from 0
 to a[t+1] (P - N_c[t]), and every value at these two ends is reached by some future in which the
@@ -33,7 +33,8 @@ Turn = Literal["step", "reset", "skip"]
 
 @dataclass(frozen=True, slots=True)
 class TrialSpec:
-    """labels: name of each class. steps: T. population: P, neurons per class.
+    """labels: name of each class. steps: T. population: P, neurons per class. last: weight of the
+    last step, from 1 on.
 
     scale: score units per nat (for the confidence shown, not for the answer). start_events: of a
     step that begins a trial.
@@ -44,6 +45,7 @@ class TrialSpec:
     population: int
     scale: float
     start_events: int = 1
+    last: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class TrialReadout:
             return None
         if self.at == 0:
             self._scores[:], self._fired[:], self._answered = 0, 0, False
-        weight = self._spec.steps - self.at
+        weight = self._spec.last + self._spec.steps - 1 - self.at
         self.at += 1
         answer = None
         if y is not None:
@@ -133,7 +135,8 @@ class TrialReadout:
             if self._scores.any():
                 self._best = int(self._scores.argmax())
             self.probabilities = self._softmax()
-            if self.at == self._spec.steps or self._sure(weight - 1):
+            over = self.at == self._spec.steps
+            if over or self._sure(weight - 1):
                 answer = self._answer(t_us)
         if self.at == self._spec.steps:
             self.at = 0
@@ -156,7 +159,7 @@ class TrialReadout:
                 self._scores, self._fired, next_weight=next_weight, population=population
             )
         second, first = np.sort(self._scores)[-2:]
-        whole = self._spec.steps * self._spec.population
+        whole = (self._spec.last + self._spec.steps - 1) * self._spec.population
         return bool(first > 0 and first - second >= self._rule.margin * whole)
 
     def _answer(self, t_us: int) -> Decision:

@@ -1,7 +1,7 @@
 """The digit networks: convolutions of time-to-first-spike neurons, a population for each class.
 
 x        (2, H, W)       spikes: ON (bright, or brighter), OFF (dark, or darker)
-near     5 x 5 stride 2  -> (near, H/2, W/2)
+near     5 x 5 stride 2  -> (near, H/2, W/2); with delays, each synapse of a pixel has several
 far      3 x 3           -> (far, H/2, W/2), then 2 x 2 sums
 deep     3 x 3 valid     -> (deep, H/4-2, W/4-2)
 classes  linear          -> (classes * population,), whose first spikes are weighed by their time
@@ -13,13 +13,16 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from .psn import delayed
 from .ttfs import TtfsLayer, decode, sum_pool
 
 
 @dataclass(frozen=True, slots=True)
 class DigitShape:
     """Sizes of a network. size: (width and height) of x; padding: of the first layer (its
-    output must be even); steps: of a trial."""
+    output must be even); steps: of a trial; last: weight of the last step (`temporal_weights`);
+    delays: steps of input that the first layer sees, with weights of their own.
+    """
 
     size: int = 28
     padding: int = 2
@@ -28,6 +31,8 @@ class DigitShape:
     far: int = 64
     deep: int = 64
     population: int = 16
+    last: int = 1
+    delays: int = 1
     classes: int = 10
 
 
@@ -41,7 +46,7 @@ class DigitNet(nn.Module):
         s = shape
         self.shape = s
         side = ((s.size + 2 * s.padding - 5) // 2 + 1) // 2 - 2
-        self.near = TtfsLayer(s.near, 2, 5, 5, stride=2, padding=s.padding)
+        self.near = TtfsLayer(s.near, 2 * s.delays, 5, 5, stride=2, padding=s.padding)
         self.far = TtfsLayer(s.far, s.near, 3, 3, padding=1)
         self.deep = TtfsLayer(s.deep, s.far, 3, 3, spread=2)
         self.out = TtfsLayer(s.classes * s.population, s.deep * side * side)
@@ -51,13 +56,14 @@ class DigitNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Take spikes (T, B, 2, H, W); return integer scores (B, classes) in float32."""
-        counts = x.cumsum(0)
+        seen = delayed(x, self.shape.delays) if self.shape.delays > 1 else x
+        counts = seen.cumsum(0)
         far = sum_pool(self.far(self.near(counts)))
         deep = self.deep(far).flatten(2)
         if self.training and self.dropout > 0:
             keep = deep.new_ones(deep.shape[1:]).bernoulli_(1 - self.dropout)
             deep = deep * keep / (1 - self.dropout)
-        return decode(self.out(deep), self.shape.classes)
+        return decode(self.out(deep), self.shape.classes, self.shape.last)
 
     def fired(self) -> list[float]:
         """Share of each layer's neurons that fired at the last forward pass."""
@@ -65,4 +71,5 @@ class DigitNet(nn.Module):
 
     def logits(self, scores: Tensor, steps: int, sharpness: float) -> Tensor:
         """Scores as logits: a whole population that fires at once is worth `sharpness` nats."""
-        return scores * (sharpness / (steps * self.shape.population))
+        most = (self.shape.last + steps - 1) * self.shape.population
+        return scores * (sharpness / most)

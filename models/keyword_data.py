@@ -38,7 +38,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpikeTrain:
-    """One recording that holds spikes already. counts: uint8 (steps, channels), 10 ms a step."""
+    """One recording that holds spikes already. counts: uint8 (steps, 2, channels), 10 ms a step.
+
+    All spikes are ON.
+    """
 
     label: int
     counts: Counts
@@ -52,14 +55,19 @@ def fsdd(directory: Path, rate_hz: int) -> list[Word]:
     ]
 
 
-def speech_commands(directory: Path, rate_hz: int) -> list[Word]:
+def speech_commands(directory: Path, rate_hz: int, *, test: bool | None = None) -> list[Word]:
     """Return the words of `WORD/*.wav`: digits by their names, all other words "unknown".
 
     The speaker is the part of the file's name before "_nohash_". Folders that begin with "_"
-    (background noise) are left out. Raises InputError when there is none.
+    (background noise) are left out. test: only those that testing_list.txt names, or only the
+    others. Raises InputError when there is none.
     """
+    listed = directory / "testing_list.txt"
+    tests = set(listed.read_text().split()) if listed.is_file() else set()
     found = []
     for path in sorted(directory.glob("*/*.wav")):
+        if test is not None and (path.relative_to(directory).as_posix() in tests) != test:
+            continue
         word = path.parent.name.lower()
         if not word.startswith("_"):
             label = LABELS.index(word) if word in LABELS else UNKNOWN
@@ -112,8 +120,8 @@ def _binned(path: Path, times: Any, units: Any) -> Counts:
     if unit.size and not 0 <= unit.min() <= unit.max() < SHD_UNITS:
         raise InputError(f"{path}: units are not from 0 to {SHD_UNITS - 1}")
     step = (t / STEP_S).astype(np.int64)
-    counts = np.zeros((int(step.max(initial=0)) + 1, SHD_CHANNELS), np.int64)
-    np.add.at(counts, (step, unit * SHD_CHANNELS // SHD_UNITS), 1)
+    counts = np.zeros((int(step.max(initial=0)) + 1, 2, SHD_CHANNELS), np.int64)
+    np.add.at(counts, (step, 1, unit * SHD_CHANNELS // SHD_UNITS), 1)
     return np.minimum(counts, 255).astype(np.uint8)
 
 
@@ -123,9 +131,9 @@ def _word(path: Path, label: int, speaker: str, index: int, rate_hz: int) -> Wor
 
 
 def split_fsdd(words: Iterable[Word]) -> tuple[list[Word], list[Word]]:
-    """Return (to train on, to test on): index 5 to 9 tests, above trains.
+    """Return (to train on, to test on): takes 5 to 9 test, those above train.
 
-    Index 0 to 4 is the official test set: it is in neither.
+    Takes 0 to 4 are the official test set: they are in neither.
     """
     words = list(words)
     return [w for w in words if w.index >= 10], [w for w in words if 5 <= w.index < 10]

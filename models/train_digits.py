@@ -26,8 +26,6 @@ from .digits_data import jittered, latency_spikes
 from .digits_net import DigitNet, DigitShape
 from .nmnist import changed, spikes_of
 
-HELD_OUT = 2000
-
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -162,13 +160,22 @@ def accuracy(net: DigitNet, digits: Digits, steps: int) -> float:
     return float(torch.cat(hits).mean())
 
 
-def train(out: Path, digits: Digits, recipe: Recipe, *, resume: bool = False) -> DigitNet:
-    """Train a network; checkpoints and the log go to `out`. Returns it at the end."""
+def train(
+    out: Path,
+    digits: Digits,
+    recipe: Recipe,
+    *,
+    updates: int | None = None,
+    resume: bool = False,
+) -> DigitNet:
+    """Train a network; checkpoints and the log go to `out`. Returns it at the end.
+
+    updates: in all, shared out over the phases as in the recipe; None: the recipe's own number.
+    """
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     net = DigitNet(DigitShape(**recipe.shape), recipe.dropout, recipe.alpha)
-    per_epoch = len(digits) // recipe.batch
-    plan = [steps for steps, epochs in recipe.phases for _ in range(round(epochs * per_epoch))]
+    plan = planned(recipe, len(digits), updates)
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )
@@ -213,6 +220,13 @@ def train(out: Path, digits: Digits, recipe: Recipe, *, resume: bool = False) ->
                 log.write(json.dumps(line) + "\n")
             _save(out / "last.pt", net, optimiser, schedule, update, recipe)
     return net
+
+
+def planned(recipe: Recipe, count: int, updates: int | None) -> list[int]:
+    """Return the number of steps of a trial in each update."""
+    epochs = sum(share for _, share in recipe.phases)
+    per_epoch = max(1, count // recipe.batch) if updates is None else updates / epochs
+    return [steps for steps, share in recipe.phases for _ in range(round(share * per_epoch))]
 
 
 def _order(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:

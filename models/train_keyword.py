@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from edgesnn.hearing import HearingSpec
 
 from .delays import width
 from .keyword_augment import Augmentation, heard
-from .keyword_data import Counts, Sound, Word
-from .keyword_net import UNKNOWN, KeywordNet, KeywordShape
+from .keyword_data import SHD_CHANNELS, Counts, Sound, SpikeTrain, Word
+from .keyword_net import LABELS, UNKNOWN, KeywordNet, KeywordShape
 
 MOST = 4
 """Largest event count of a band and frame (three, and one that was saved up)."""
@@ -54,15 +54,6 @@ class Recipe:
     noises: int = 100
     seed: int = 0
     shape: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sounds:
-    """What is trained on: words, more words of which each epoch draws some, and noise."""
-
-    words: list[Word]
-    extra: list[Word]
-    noises: list[Sound]
 
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -95,70 +86,137 @@ def loss_of(net: KeywordNet, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tens
     return loss + recipe.sparsity * torch.stack(net.rates()).sum(), last
 
 
-def epoch_of(
-    sounds: Sounds, augmentation: Augmentation, spec: HearingSpec, recipe: Recipe, rng: Generator
-) -> list[Batch]:
-    """Draw one epoch of changed words, batched by length."""
-    chosen = list(sounds.words)
-    if sounds.extra:
-        chosen += [sounds.extra[int(i)] for i in rng.integers(len(sounds.extra), size=recipe.extra)]
-    drawn = []
-    for word in chosen:
-        other = sounds.words[int(rng.integers(len(sounds.words)))]
-        drawn.append(augmentation.word(word.sound, word.label, other.sound, rng))
-    drawn += [
-        (augmentation.noise(rng.uniform(0.3, 0.9), rng), UNKNOWN) for _ in range(recipe.noises)
-    ]
-    drawn = [(x[: recipe.longest * spec.hop], label) for x, label in drawn]
-    rng.shuffle(drawn)  # type: ignore[arg-type]
-    drawn.sort(key=lambda pair: len(pair[0]) // (10 * spec.hop))
-    batches = []
-    for first in range(0, len(drawn), recipe.batch):
-        part = drawn[first : first + recipe.batch]
-        counts = [augmentation.masked(c, rng) for c in heard([x for x, _ in part], spec)]
-        batches.append(stacked(counts, [label for _, label in part]))
-    return [batches[int(i)] for i in rng.permutation(len(batches))]
+class Material(Protocol):
+    """What is trained on and tested with."""
+
+    labels: tuple[str, ...]
+    bands: int
+    hearing: HearingSpec | None
+
+    def epoch(self, recipe: Recipe, rng: Generator) -> list[Batch]:
+        """Return one epoch of changed words."""
+        ...
+
+    def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
+        """Yield (name, batches as they are, classes that are candidates) of each test set."""
+        ...
+
+
+class Sounds:
+    """Words as sounds.
+
+    words: all of them in every epoch; extra: more words, of which each epoch draws some; noises: to
+    mix in. tests: named sets of digits.
+    """
+
+    labels = LABELS
+
+    def __init__(
+        self,
+        words: list[Word],
+        extra: list[Word],
+        noises: list[Sound],
+        tests: dict[str, list[Word]],
+        spec: HearingSpec,
+    ) -> None:
+        self.hearing: HearingSpec | None = spec
+        self.bands = spec.bands
+        self._spec, self._words, self._extra = spec, words, extra
+        self._augmentation = Augmentation(spec, noises)
+        self._tests = tests
+
+    def epoch(self, recipe: Recipe, rng: Generator) -> list[Batch]:
+        """See `Material`; batched by length."""
+        chosen = list(self._words)
+        if self._extra:
+            drawn = rng.integers(len(self._extra), size=recipe.extra)
+            chosen += [self._extra[int(i)] for i in drawn]
+        words = []
+        for word in chosen:
+            other = self._words[int(rng.integers(len(self._words)))]
+            words.append(self._augmentation.word(word.sound, word.label, other.sound, rng))
+        words += [
+            (self._augmentation.noise(rng.uniform(0.3, 0.9), rng), UNKNOWN)
+            for _ in range(recipe.noises)
+        ]
+        hop = self._spec.hop
+        words = [(x[: recipe.longest * hop], label) for x, label in words]
+        rng.shuffle(words)  # type: ignore[arg-type]
+        words.sort(key=lambda pair: len(pair[0]) // (10 * hop))
+        batches = []
+        for first in range(0, len(words), recipe.batch):
+            part = words[first : first + recipe.batch]
+            heard_words = heard([x for x, _ in part], self._spec)
+            counts = [self._augmentation.masked(c, rng) for c in heard_words]
+            batches.append(stacked(counts, [label for _, label in part]))
+        return [batches[int(i)] for i in rng.permutation(len(batches))]
+
+    def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
+        """See `Material`; only the digits are candidates."""
+        for name, words in self._tests.items():
+            ordered = sorted(words, key=lambda word: len(word.sound))
+            batches = []
+            for first in range(0, len(ordered), 100):
+                part = ordered[first : first + 100]
+                counts = heard([word.sound.astype(np.float64) for word in part], self._spec)
+                batches.append(stacked(counts, [word.label for word in part]))
+            yield name, batches, UNKNOWN
+
+
+class Spikes:
+    """Recordings that hold spikes already (SHD, SSC): moved in time and thinned for training."""
+
+    bands = SHD_CHANNELS
+    hearing: HearingSpec | None = None
+
+    def __init__(
+        self, labels: tuple[str, ...], trained: list[SpikeTrain], tests: dict[str, list[SpikeTrain]]
+    ) -> None:
+        self.labels = labels
+        self._trained, self._tests = trained, tests
+
+    def epoch(self, recipe: Recipe, rng: Generator) -> list[Batch]:
+        """See `Material`."""
+        order = rng.permutation(len(self._trained))
+        batches = []
+        for first in range(0, len(order), recipe.batch):
+            part = [self._trained[int(i)] for i in order[first : first + recipe.batch]]
+            counts = []
+            for train in part:
+                thinned = rng.binomial(train.counts, rng.uniform(0.8, 1.0)).astype(np.uint8)
+                counts.append(np.roll(thinned, int(rng.integers(-3, 4)), axis=2)[: recipe.longest])
+            batches.append(stacked(counts, [train.label for train in part]))
+        return batches
+
+    def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
+        """See `Material`; every class is a candidate."""
+        for name, trains in self._tests.items():
+            parts = [trains[first : first + 100] for first in range(0, len(trains), 100)]
+            batches = [stacked([t.counts for t in p], [t.label for t in p]) for p in parts]
+            yield name, batches, len(self.labels)
 
 
 @torch.no_grad()
-def predictions(net: KeywordNet, words: list[Word], spec: HearingSpec) -> Tensor:
-    """Return the digit with most evidence at the end of each word, int64 (n,)."""
+def accuracy(net: KeywordNet, batches: list[Batch], classes: int) -> float:
+    """Share of words whose class has most evidence at their end, among the first `classes`."""
     net.eval()
-    order = sorted(range(len(words)), key=lambda i: len(words[i].sound))
-    found = torch.zeros(len(words), dtype=torch.int64)
-    for first in range(0, len(order), 100):
-        part = order[first : first + 100]
-        counts = heard([words[i].sound.astype(np.float64) for i in part], spec)
-        x, lengths, _ = stacked(counts, [0] * len(part))
-        total = net(x).cumsum(0)[lengths - 1, torch.arange(len(part))]
-        found[part] = total[:, :UNKNOWN].argmax(dim=1)
-    return found
+    hits = []
+    for x, lengths, labels in batches:
+        total = net(x).cumsum(0)[lengths - 1, torch.arange(len(labels))]
+        hits.append((total[:, :classes].argmax(dim=1) == labels).float())
+    return float(torch.cat(hits).mean())
 
 
-def accuracy(net: KeywordNet, words: list[Word], spec: HearingSpec) -> float:
-    """Share of words whose digit is right."""
-    labels = torch.tensor([w.label for w in words])
-    return float((predictions(net, words, spec) == labels).float().mean())
-
-
-def train(
-    out: Path,
-    sounds: Sounds,
-    checks: dict[str, list[Word]],
-    spec: HearingSpec,
-    recipe: Recipe,
-    *,
-    resume: bool = False,
-) -> KeywordNet:
+def train(out: Path, material: Material, recipe: Recipe, *, resume: bool = False) -> KeywordNet:
     """Train and return the network; checkpoints and the log go to `out`.
 
-    checks: named sets of digits to report the accuracy on, after every fifth epoch.
+    The accuracy on the test sets is told after every fifth epoch.
     """
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
-    net = KeywordNet(KeywordShape(**{"bands": spec.bands, **recipe.shape}), recipe.dropout)
+    sizes = {"bands": material.bands, "classes": len(material.labels), **recipe.shape}
+    net = KeywordNet(KeywordShape(**sizes), recipe.dropout)
     optimiser, schedules = _optimiser(net, recipe)
-    augmentation = Augmentation(spec, sounds.noises)
     done = 0
     if resume and (out / "last.pt").exists():
         done = _resumed(out / "last.pt", net, optimiser, schedules)
@@ -169,7 +227,7 @@ def train(
         net.set_width(None if rounded else width(progress, net.shape.span))
         rng = np.random.default_rng((recipe.seed, epoch))
         losses, hits = [], []
-        for batch in epoch_of(sounds, augmentation, spec, recipe, rng):
+        for batch in material.epoch(recipe, rng):
             net.train()
             loss, logits = loss_of(net, batch, recipe)
             optimiser.zero_grad()
@@ -189,8 +247,8 @@ def train(
             "rates": [round(float(rate.detach()), 3) for rate in net.rates()],
         }
         if (epoch + 1) % 5 == 0 or epoch + 1 == recipe.epochs:
-            line |= {name: round(accuracy(net, words, spec), 4) for name, words in checks.items()}
-            _save(out / "last.pt", net, optimiser, schedules, epoch + 1, recipe, spec)
+            line |= {name: round(accuracy(net, *rest), 4) for name, *rest in material.checks()}
+            _save(out / "last.pt", net, optimiser, schedules, epoch + 1, recipe, material)
         line["minutes"] = round((time.monotonic() - began) / 60, 1)
         print(json.dumps(line), flush=True)
         with (out / "log.jsonl").open("a") as log:
@@ -231,7 +289,7 @@ def _save(
     schedules: Schedules,
     epochs: int,
     recipe: Recipe,
-    spec: HearingSpec,
+    material: Material,
 ) -> None:
     """Write atomically; read back with weights_only (no code in the file)."""
     state = {
@@ -241,14 +299,24 @@ def _save(
         "epochs": epochs,
         "recipe": asdict(recipe),
         "shape": asdict(net.shape),
-        "hearing": asdict(spec),
+        "labels": list(material.labels),
+        "hearing": asdict(material.hearing) if material.hearing else None,
     }
     torch.save(state, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 
 
-def network_from(path: Path) -> tuple[KeywordNet, HearingSpec]:
-    """Return the network of a checkpoint, in eval mode, and its hearing; raises InputError."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """A trained network, in eval mode, and what it was trained for."""
+
+    net: KeywordNet
+    labels: tuple[str, ...]
+    hearing: HearingSpec | None
+
+
+def network_from(path: Path) -> Checkpoint:
+    """Return what a checkpoint holds; raises InputError when it is missing or not one of ours."""
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True)
     except FileNotFoundError as error:
@@ -258,4 +326,5 @@ def network_from(path: Path) -> tuple[KeywordNet, HearingSpec]:
     net = KeywordNet(KeywordShape(**state["shape"]))
     net.load_state_dict(state["net"])
     net.set_width(None)
-    return net.eval(), HearingSpec(**state["hearing"])
+    hearing = None if state["hearing"] is None else HearingSpec(**state["hearing"])
+    return Checkpoint(net.eval(), tuple(state.get("labels", LABELS)), hearing)

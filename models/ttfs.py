@@ -13,7 +13,7 @@ so a layer that reads its inputs' cumulative counts c (for neurons below: F itse
 over time. Everything here passes cumulative counts on, time first: (T, B, ...), float32.
 
 Not published and chosen here: the size of the initial weights (see GAIN), weight standardisation
-with an affine map as the normalisation, and the decoder's weights a[t] = T - t.
+with an affine map as the normalisation, and the decoder's weights (see `decode`).
 """
 
 from __future__ import annotations
@@ -160,17 +160,21 @@ def sum_pool(counts: Tensor, size: int = 2) -> Tensor:
     return pooled.view(*counts.shape[:2], *pooled.shape[1:])
 
 
-def temporal_weights(steps: int) -> Tensor:
-    """The decoder's weights a[t] = T - t, shape (T,): strictly decreasing, never 0."""
-    return torch.arange(steps, 0, -1, dtype=torch.float32)
+def temporal_weights(steps: int, last: int = 1) -> Tensor:
+    """The decoder's weights a[t] = last + T - 1 - t, shape (T,): strictly decreasing.
+
+    last: weight of the last step, from 1 on; the larger, the less an early spike is preferred.
+    """
+    return torch.arange(last + steps - 1, last - 1, -1, dtype=torch.float32)
 
 
-def decode(fired: Tensor, classes: int) -> Tensor:
+def decode(fired: Tensor, classes: int, last: int = 1) -> Tensor:
     """Temporal weighting decoding of fired bits (T, B, classes * P) to scores (B, classes).
 
-    y_c = sum_t a[t] n_c[t], n_c[t]: how many of the P neurons of class c fire at t. With
-    a[t] = T - t this is the sum of the fired bits over time. The scores are integers in float32.
+    y_c = sum_t a[t] n_c[t], n_c[t]: how many of the P neurons of class c fire at t. This is the sum
+    of the fired bits over time, and last - 1 times those at the end. Integers in float32.
     """
     steps, batch = fired.shape[:2]
     population = fired.shape[2] // classes
-    return fired.view(steps, batch, classes, population).sum(dim=(0, 3))
+    count = fired.view(steps, batch, classes, population).sum(dim=3)
+    return count.sum(dim=0) + (last - 1) * count[-1]

@@ -27,6 +27,8 @@ def digits_program(net: DigitNet, *, name: str, step_us: int) -> Program:
     tensors: dict[str, Tensor] = {}
     nodes: list[Node] = []
     source = "x"
+    if s.delays > 1:
+        tensors["delays"] = np.eye(s.delays, dtype=np.int8)
     for part in ("near", "far", "deep", "out"):
         layer = getattr(net, part)
         weight, threshold, _ = layer.integers()
@@ -36,6 +38,7 @@ def digits_program(net: DigitNet, *, name: str, step_us: int) -> Program:
             f"{part}_sums",
             source,
             f"w_{part}",
+            taps="delays" if source == "x" and s.delays > 1 else None,
             op="linear" if weight.ndim == 2 else "conv",
             stride=layer.stride,
             padding=layer.padding,

@@ -68,7 +68,8 @@ def _exit_policy(readout: AnyReadoutSpec | None) -> str:
             )
         case TrialSpec():
             return (
-                f"reset; score += ({readout.steps} - t) * y for t = 0 to {readout.steps - 1}; "
+                f"reset; score += ({readout.last + readout.steps - 1} - t) * y for t = 0 to "
+                f"{readout.steps - 1}; "
                 f"argmax; final once no class can catch up, each gaining at most (next weight) * "
                 f"({readout.population} - its sum of y)"
             )

@@ -50,13 +50,14 @@ def bundled(checkpoint: Path, out: Path, *, name: str, card: dict[str, Any]) -> 
     shape = net.shape
     images = shape.size != SIZE
     program = digits_program(net, name=name, step_us=IMAGE_STEP_US if images else STEP_US)
-    whole = shape.steps * shape.population
+    whole = (shape.last + shape.steps - 1) * shape.population
     spec = TrialSpec(
         labels=CLOTHES if name == "fashion" else DIGITS,
         steps=shape.steps,
         population=shape.population,
         scale=whole / recipe["sharpness"],
         start_events=1 if images else START_EVENTS,
+        last=shape.last,
     )
     latency = None
     if images:

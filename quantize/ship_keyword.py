@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,10 @@ SPOTTING = SpottingSpec(
 
 def bundled(checkpoint: Path, out: Path, *, scale: float, card: dict[str, Any]) -> Bundle:
     """Convert a checkpoint and write its bundle. scale: score units per nat."""
-    net, hearing = network_from(checkpoint)
-    program = keyword_program(net, step_us=hearing.step_us, input_high=MOST)
+    trained = network_from(checkpoint)
+    hearing, bands = trained.hearing, trained.net.shape.bands
+    step_us = 10_000 if hearing is None else hearing.step_us
+    program = keyword_program(trained.net, step_us=step_us, input_high=MOST)
     levels = tuple(min(n, MOST) for n in range(256))
     bounds = sum_bounds(program)
     full = {
@@ -57,8 +60,8 @@ def bundled(checkpoint: Path, out: Path, *, scale: float, card: dict[str, Any]) 
         "largest_possible_sum": max(bounds.values()),
         **card,
     }
-    spec = SpottingSpec(**{**_fields(SPOTTING), "scale": scale})
-    encoder = EncoderSpec(hearing.size, levels)
+    spec = replace(SPOTTING, scale=scale, labels=trained.labels)
+    encoder = EncoderSpec((bands, 1), levels)
     return save_bundle(out, "keyword", program, encoder, spec, full, hearing=hearing)
 
 
@@ -91,8 +94,7 @@ def calibrated_scale(bundle: Bundle, data: Path, unit: float) -> float:
 
 def ship(checkpoint: Path, out: Path, *, data: Path, card: dict[str, Any]) -> Bundle:
     """Write a bundle, measure it and write it again with what was measured."""
-    net, _ = network_from(checkpoint)
-    unit = float(net.unit())
+    unit = float(network_from(checkpoint).net.unit())
     draft = bundled(checkpoint, out, scale=1 / unit, card=card)
     scale = calibrated_scale(draft, data, unit)
     draft = bundled(checkpoint, out, scale=scale, card=card)
@@ -109,10 +111,6 @@ def ship(checkpoint: Path, out: Path, *, data: Path, card: dict[str, Any]) -> Bu
         ]
     }
     return bundled(checkpoint, out, scale=scale, card={**card, **rows})
-
-
-def _fields(spec: SpottingSpec) -> dict[str, Any]:
-    return {name: getattr(spec, name) for name in spec.__slots__}
 
 
 def main() -> None:

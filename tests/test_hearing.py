@@ -69,11 +69,11 @@ def test_steady_noise_fades_and_a_tone_above_it_is_heard() -> None:
     noise[6 * 8000 : 7 * 8000] += TONE
     events = Hearing(SPEC).feed(noise)
     per_second = np.bincount(events["t"] // 1_000_000, minlength=8)
-    assert per_second[0] > 5 * per_second[5]
+    assert per_second[0] > 5 * per_second[7]
     tone = events[(events["t"] >= 6_000_000) & (events["t"] < 7_000_000)]
-    assert len(tone) > 3 * per_second[5]
     # 440 Hz lies in one of the lower bands; that one is the busiest.
-    assert 4 <= np.bincount(tone["x"], minlength=40).argmax() <= 10
+    bands = np.bincount(tone["x"], minlength=40)
+    assert 7 <= bands.argmax() <= 9 and bands[7:10].sum() > 5 * bands[10:20].sum()
 
 
 def test_the_level_is_normalised() -> None:

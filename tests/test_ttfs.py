@@ -1,0 +1,151 @@
+"""Neurons that fire once: worked out by hand, and bit for bit on every backend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edgesnn.hardware.onnx_cpu import OnnxModel  # noqa: E402
+from edgesnn.hardware.reference import Reference, run_sequence, trace  # noqa: E402
+from edgesnn.models.digits_data import jittered, latency_spikes  # noqa: E402
+from edgesnn.models.digits_net import DigitNet, DigitShape  # noqa: E402
+from edgesnn.models.ttfs import (  # noqa: E402
+    TtfsLayer,
+    decode,
+    fire_once,
+    sum_pool,
+    temporal_weights,
+)
+from edgesnn.program import Fire, Layer, Program, initial_state  # noqa: E402
+from edgesnn.quantize.convert_digits import digits_program  # noqa: E402
+from edgesnn.quantize.export import export  # noqa: E402
+
+SHAPE = DigitShape(size=20, steps=5, near=4, far=6, deep=5, population=3, classes=4)
+
+
+def trial(seed: int, batch: int = 3, size: int = 20, steps: int = 5) -> torch.Tensor:
+    images = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (batch, size, size)))
+    return latency_spikes(images, steps, dark=True)
+
+
+def test_a_neuron_fires_once_and_stays_fired() -> None:
+    x = torch.tensor([[-1.0, -2.0, 3.0], [0.0, -1.0, -5.0], [-4.0, -1.0, 2.0]])
+    assert fire_once(x, torch.ones(3)).tolist() == [[0, 0, 1], [1, 0, 1], [1, 0, 1]]
+
+
+def test_the_gradient_by_hand() -> None:
+    """alpha 2 and step 1: slope 1 / (1 + (pi x)^2) per spike, none after the neuron has fired.
+
+    F[t] is the sum of the spikes so far: the gradient of a spike is the sum of those from t on.
+    """
+    x = torch.tensor([[-1.0], [0.0], [0.5]], requires_grad=True)
+    fire_once(x, torch.ones(1)).backward(torch.tensor([[1.0], [2.0], [4.0]]))
+    slope = 1 / (1 + np.pi**2)
+    assert x.grad is not None
+    assert x.grad.flatten().tolist() == pytest.approx([7 * slope, 6.0, 0.0])
+
+
+def test_weights_are_standardised_and_thresholds_at_least_one() -> None:
+    torch.manual_seed(0)
+    layer = TtfsLayer(6, 4, 3, 3, padding=1)
+    rows = layer.normalised().detach().flatten(1)
+    assert rows.mean(dim=1).abs().max() < 1e-6
+    assert rows.std(dim=1, unbiased=False).tolist() == pytest.approx([2.3 / 6] * 6, rel=1e-4)
+    with torch.no_grad():
+        layer.bias.fill_(50.0)
+    _, threshold, _ = layer.integers()
+    assert threshold.tolist() == [1.0] * 6
+
+
+def test_the_start_keeps_firing_alive_through_depth() -> None:
+    """Six layers of 400 neurons, half the inputs fire: a quarter to a half fires in each."""
+    torch.manual_seed(0)
+    counts = (torch.rand(1, 8, 400) < 0.5).float()
+    times = torch.randint(0, 8, (8, 400))
+    counts = torch.stack([counts[0] * (times <= t) for t in range(8)])
+    for _ in range(6):
+        layer = TtfsLayer(400, 400)
+        counts = layer(counts).detach()
+        assert 0.15 < float(layer.fired.detach()) < 0.55
+        # Spikes still differ in time: some come in the second half.
+        assert float(counts[4].mean()) < float(counts[-1].mean())
+
+
+def test_without_input_nothing_fires() -> None:
+    torch.manual_seed(0)
+    net = DigitNet(SHAPE).eval()
+    assert net(torch.zeros(5, 1, 2, 20, 20)).sum() == 0 and net.fired() == [0.0] * 4
+
+
+def test_decoding_by_hand() -> None:
+    """T = 3, two classes of two neurons: class 0 fires at 0 and 2 (3 + 1), class 1 at 1 (2)."""
+    fired = torch.tensor([[1, 0, 0, 0], [1, 0, 1, 0], [1, 1, 1, 0]]).float()[:, None]
+    assert decode(fired, 2).tolist() == [[4.0, 2.0]]
+    assert temporal_weights(3).tolist() == [3.0, 2.0, 1.0]
+    spikes = torch.diff(fired, dim=0, prepend=torch.zeros(1, 1, 4)).view(3, 1, 2, 2).sum(3)
+    assert torch.einsum("t,tbc->bc", temporal_weights(3), spikes).tolist() == [[4.0, 2.0]]
+
+
+def test_sum_pooling_adds_cumulative_counts() -> None:
+    counts = torch.arange(16.0).view(1, 1, 1, 4, 4)
+    assert sum_pool(counts)[0, 0, 0].tolist() == [[10.0, 18.0], [42.0, 50.0]]
+
+
+@pytest.mark.parametrize(("seed", "delays"), [(0, 1), (1, 1), (2, 4)])
+def test_the_network_is_the_integer_program_bit_for_bit(seed: int, delays: int) -> None:
+    """torch scores = weighted counts of reference, whole sequence and ONNX; each fires once."""
+    torch.manual_seed(seed)
+    net = DigitNet(replace(SHAPE, delays=delays, last=1)).eval()
+    program = digits_program(net, name="small", step_us=5000)
+    x = trial(seed)
+    with torch.no_grad():
+        wanted = net(x).numpy()
+    onnx = OnnxModel(program, export(program)).stream()
+    weights = np.arange(5, 0, -1)[:, None]
+    assert wanted.sum() > 0
+    for i in range(x.shape[1]):
+        xs = x[:, i].numpy().astype(np.uint8)
+        whole = run_sequence(program, xs)
+        assert np.array_equal((weights * whole).sum(axis=0), wanted[i])
+        onnx.reset()
+        reference, total = Reference(program).stream(), {}
+        state = initial_state(program)
+        for t in range(5):
+            assert np.array_equal(onnx.step(xs[t]), whole[t])
+            assert np.array_equal(reference.step(xs[t]), whole[t])
+            outputs, state = trace(program, xs[t], state)
+            for node in program.nodes:
+                if isinstance(node, Fire):
+                    total[node.name] = total.get(node.name, 0) + outputs[node.name].astype(int)
+        assert all(times.max() <= 1 for times in total.values()) and total["near"].max() == 1
+        kept, found = reference.snapshot(), onnx.snapshot()
+        assert all(np.array_equal(kept[name], found[name]) for name in kept)
+
+
+def test_potentials_saturate_alike_on_every_backend() -> None:
+    """Sums of 127 x 255 each step for 40,000 steps would pass 2**30; the membrane stops there."""
+    tensors = {"w": np.full((1, 1), 127, np.int8), "theta": np.array([2**31 - 1], np.int32)}
+    nodes = (Layer("sums", "x", "w", op="linear"), Fire("once", "sums", "theta"))
+    program = Program("long", 1000, (1, 1, 1), 255, nodes, "once", tensors)
+    state = initial_state(program)
+    state["membrane_once"][:] = 2**30 - 40_000
+    streams = [Reference(program).stream(), OnnxModel(program, export(program)).stream()]
+    for stream in streams:
+        stream.restore(state)
+        for _ in range(3):
+            assert stream.step(np.full((1, 1, 1), 255, np.uint8))[0] == 0
+        assert stream.snapshot()["membrane_once"][0] == 2**30
+
+
+def test_images_are_moved_and_stay_images() -> None:
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (6, 28, 28)))
+    still = {"degrees": 0, "scale": 0, "shear": 0, "shift": 0, "flip": False, "erase": 0}
+    generator = torch.Generator().manual_seed(0)
+    assert torch.equal(jittered(images, generator, **still), images.float())
+    moved = jittered(images, generator, **{**still, "shift": 3, "flip": True, "erase": 1.0})
+    assert not torch.equal(moved, images.float())
+    assert moved.min() >= 0 and moved.max() <= 255 and torch.equal(moved, moved.round())
