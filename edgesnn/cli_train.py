@@ -111,7 +111,7 @@ def _gesture(app: App, out: Path, given: TrainingOptions) -> Bundle:
 
 def _keyword(app: App, out: Path, given: TrainingOptions) -> Bundle:
     train = importlib.import_module("edgesnn.models.train_words").train_keyword
-    checkpoint = train(
+    checkpoint, material = train(
         out,
         data=given.data,
         words=given.words,
@@ -121,7 +121,7 @@ def _keyword(app: App, out: Path, given: TrainingOptions) -> Bundle:
         resume=given.resume,
     )
     ship = importlib.import_module("edgesnn.quantize.ship_keyword").ship
-    bundle: Bundle = ship(checkpoint, out, data=given.data, card=_recipe_card(app, given))
+    bundle: Bundle = ship(checkpoint, out, material=material, card=_recipe_card(app, given))
     return bundle
 
 

@@ -33,6 +33,7 @@ class DigitShape:
     population: int = 16
     last: int = 1
     delays: int = 1
+    ramp: bool = False
     classes: int = 10
 
 
@@ -46,10 +47,11 @@ class DigitNet(nn.Module):
         s = shape
         self.shape = s
         side = ((s.size + 2 * s.padding - 5) // 2 + 1) // 2 - 2
-        self.near = TtfsLayer(s.near, 2 * s.delays, 5, 5, stride=2, padding=s.padding)
-        self.far = TtfsLayer(s.far, s.near, 3, 3, padding=1)
-        self.deep = TtfsLayer(s.deep, s.far, 3, 3, spread=2)
-        self.out = TtfsLayer(s.classes * s.population, s.deep * side * side)
+        rise = (s.steps + 1) / 2 if s.ramp else 1.0
+        self.near = TtfsLayer(s.near, 2 * s.delays, 5, 5, stride=2, padding=s.padding, spread=rise)
+        self.far = TtfsLayer(s.far, s.near, 3, 3, padding=1, spread=rise)
+        self.deep = TtfsLayer(s.deep, s.far, 3, 3, spread=2 * rise)
+        self.out = TtfsLayer(s.classes * s.population, s.deep * side * side, spread=rise)
         self.dropout = dropout
         for layer in (self.near, self.far, self.deep, self.out):
             layer.alpha = alpha
@@ -58,12 +60,16 @@ class DigitNet(nn.Module):
         """Take spikes (T, B, 2, H, W); return integer scores (B, classes) in float32."""
         seen = delayed(x, self.shape.delays) if self.shape.delays > 1 else x
         counts = seen.cumsum(0)
-        far = sum_pool(self.far(self.near(counts)))
-        deep = self.deep(far).flatten(2)
+        far = sum_pool(self.far(self._risen(self.near(self._risen(counts)))))
+        deep = self._risen(self.deep(self._risen(far))).flatten(2)
         if self.training and self.dropout > 0:
             keep = deep.new_ones(deep.shape[1:]).bernoulli_(1 - self.dropout)
             deep = deep * keep / (1 - self.dropout)
         return decode(self.out(deep), self.shape.classes, self.shape.last)
+
+    def _risen(self, counts: Tensor) -> Tensor:
+        """Return what potentials are made of: counts, or with ramps their sums over time."""
+        return counts.cumsum(0) if self.shape.ramp else counts
 
     def fired(self) -> list[float]:
         """Share of each layer's neurons that fired at the last forward pass."""

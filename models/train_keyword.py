@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,9 @@ from .keyword_net import LABELS, UNKNOWN, KeywordNet, KeywordShape
 MOST = 4
 """Largest event count of a band and frame (three, and one that was saved up)."""
 ROUNDED_FROM = 0.75
+SAMPLE = 300
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Recipe:
     extra: int = 600
     noises: int = 100
     seed: int = 0
-    shape: dict[str, Any] = field(default_factory=dict)
+    shape: dict[str, Any] = field(default_factory=lambda: {"hidden": 192})
 
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -99,6 +102,10 @@ class Material(Protocol):
 
     def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
         """Yield (name, batches as they are, classes that are candidates) of each test set."""
+        ...
+
+    def sample(self) -> list[Batch]:
+        """Return words that were trained on, as they are: what confidence is calibrated with."""
         ...
 
 
@@ -154,13 +161,20 @@ class Sounds:
     def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
         """See `Material`; only the digits are candidates."""
         for name, words in self._tests.items():
-            ordered = sorted(words, key=lambda word: len(word.sound))
-            batches = []
-            for first in range(0, len(ordered), 100):
-                part = ordered[first : first + 100]
-                counts = heard([word.sound.astype(np.float64) for word in part], self._spec)
-                batches.append(stacked(counts, [word.label for word in part]))
-            yield name, batches, UNKNOWN
+            yield name, self._unchanged(words), UNKNOWN
+
+    def sample(self) -> list[Batch]:
+        """See `Material`."""
+        return self._unchanged(_sampled(self._words))
+
+    def _unchanged(self, words: list[Word]) -> list[Batch]:
+        ordered = sorted(words, key=lambda word: len(word.sound))
+        batches = []
+        for first in range(0, len(ordered), 100):
+            part = ordered[first : first + 100]
+            counts = heard([word.sound.astype(np.float64) for word in part], self._spec)
+            batches.append(stacked(counts, [word.label for word in part]))
+        return batches
 
 
 class Spikes:
@@ -191,9 +205,21 @@ class Spikes:
     def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
         """See `Material`; every class is a candidate."""
         for name, trains in self._tests.items():
-            parts = [trains[first : first + 100] for first in range(0, len(trains), 100)]
-            batches = [stacked([t.counts for t in p], [t.label for t in p]) for p in parts]
-            yield name, batches, len(self.labels)
+            yield name, _unchanged(trains), len(self.labels)
+
+    def sample(self) -> list[Batch]:
+        """See `Material`."""
+        return _unchanged(_sampled(self._trained))
+
+
+def _unchanged(trains: list[SpikeTrain]) -> list[Batch]:
+    parts = [trains[first : first + 100] for first in range(0, len(trains), 100)]
+    return [stacked([t.counts for t in part], [t.label for t in part]) for part in parts]
+
+
+def _sampled(items: list[T]) -> list[T]:
+    """Return at most `SAMPLE` items, evenly spread."""
+    return items[:: max(1, len(items) // SAMPLE)][:SAMPLE]
 
 
 @torch.no_grad()
@@ -327,4 +353,4 @@ def network_from(path: Path) -> Checkpoint:
     net.load_state_dict(state["net"])
     net.set_width(None)
     hearing = None if state["hearing"] is None else HearingSpec(**state["hearing"])
-    return Checkpoint(net.eval(), tuple(state.get("labels", LABELS)), hearing)
+    return Checkpoint(net.eval(), tuple(state["labels"]), hearing)

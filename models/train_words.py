@@ -28,8 +28,10 @@ def train_keyword(
     seed: int = 0,
     resume: bool = False,
     recipe: Recipe | None = None,
-) -> Path:
-    """Train the keyword network; return its checkpoint. Checkpoints and the log go to `out`.
+) -> tuple[Path, Material]:
+    """Train the keyword network; return its checkpoint, and what it was trained and tested with.
+
+    Checkpoints and the log go to `out`.
 
     data: folder of the Free Spoken Digit Dataset (takes 10 and above are trained on, 5 to 9 test),
         of Google Speech Commands (WORD/*.wav; testing_list.txt tests), of SHD or of SSC
@@ -39,10 +41,15 @@ def train_keyword(
     """
     recipe = recipe or Recipe()
     recipe = replace(recipe, seed=seed, epochs=epochs or recipe.epochs)
-    spikes = sorted(data.glob("s[hs][dc]_train.h5"))
-    material = _spikes(data, spikes[0].name[:3]) if spikes else _sounds(data, words, noise)
+    material = material_of(data, words, noise)
     train(out, material, recipe, resume=resume)
-    return out / "last.pt"
+    return out / "last.pt", material
+
+
+def material_of(data: Path, words: Path | None, noise: Path | None) -> Material:
+    """Return what a folder gives; see `train_keyword`."""
+    spikes = sorted(data.glob("s[hs][dc]_train.h5"))
+    return _spikes(data, spikes[0].name[:3]) if spikes else sounds(data, words, noise)
 
 
 def _spikes(data: Path, name: str) -> Material:
@@ -53,7 +60,13 @@ def _spikes(data: Path, name: str) -> Material:
     return Spikes(labels, trained, {f"{name} test": tested})
 
 
-def _sounds(data: Path, words: Path | None, noise: Path | None) -> Material:
+def sounds(
+    data: Path, words: Path | None, noise: Path | None, *, held_out: str | None = None
+) -> Material:
+    """Return what a folder of recorded words gives; see `train_keyword`.
+
+    held_out: a speaker of the Free Spoken Digit Dataset, who is tested on and not trained on.
+    """
     spec = HearingSpec()
     rate_hz = spec.rate_hz
     if any((data / label).is_dir() for label in LABELS):
@@ -63,8 +76,12 @@ def _sounds(data: Path, words: Path | None, noise: Path | None) -> Material:
         extra = [word for word in trained if word.label == len(LABELS) - 1]
         trained, tests = digits, {k: _digits(v) for k, v in tests.items()}
     else:
-        trained, tested = split_fsdd(fsdd(data, rate_hz))
+        spoken = fsdd(data, rate_hz)
+        trained, tested = split_fsdd(spoken)
         tests, extra = {"FSDD, takes 5 to 9": tested}, []
+        if held_out is not None:
+            trained = [word for word in trained if word.speaker != held_out]
+            tests = {f"FSDD, {held_out}": [w for w in spoken if w.speaker == held_out]}
     if words is not None:
         extra = extra + speech_commands(words, rate_hz)
     if not trained or not all(tests.values()):

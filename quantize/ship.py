@@ -43,6 +43,7 @@ from edgesnn.models.train_gesture import (
 )
 from edgesnn.program import Layer, Program
 
+from .calibrate import calibrated_scale
 from .convert import gesture_program
 from .integers import sum_bounds
 from .save import save_bundle
@@ -74,23 +75,6 @@ def integer_evidence(model: Model, clips: Sequence[Clip]) -> NDArray[np.int64]:
             evidence += stream.step(x) - (evidence >> DECAY_SHIFT)
             found[i, t] = evidence
     return found
-
-
-def calibrated_scale(evidence: NDArray[np.int64], labels: NDArray[np.int64], unit: float) -> float:
-    """Return score units per nat that minimise the cross entropy over the clips' second halves."""
-    late = evidence[:, CLIP_STEPS // 2 :].astype(float) * unit
-    target = labels[:, None, None]
-
-    def cross_entropy(temperature: float) -> float:
-        z = late / temperature
-        z = z - z.max(axis=2, keepdims=True)
-        log_p = z - np.log(np.exp(z).sum(axis=2, keepdims=True))
-        return float(
-            -np.take_along_axis(log_p, np.broadcast_to(target, (*z.shape[:2], 1)), 2).mean()
-        )
-
-    temperature = min(np.geomspace(0.25, 16, 49), key=cross_entropy)
-    return float(round(temperature / unit, 1))
 
 
 def measured(bundle: Bundle, net: GestureNet, sets: dict[str, list[Clip]]) -> list[dict[str, Any]]:
@@ -151,7 +135,7 @@ def ship(
     bundle = save_bundle(out, name, program, encoder, readout, card)
     clips = sets[calibrate_on]
     scale = calibrated_scale(
-        integer_evidence(backend("onnx_cpu").load(bundle), clips),
+        integer_evidence(backend("onnx_cpu").load(bundle), clips)[:, CLIP_STEPS // 2 :],
         np.array([c.label for c in clips]),
         float(net.unit()),
     )

@@ -261,10 +261,17 @@ def test_devices_says_how_to_use_each(line: Run, monkeypatch: pytest.MonkeyPatch
 
     found = [Device("camera", "DVXplorer", "--camera DXA00093"), Device("missing", "none", "")]
     monkeypatch.setattr("edgesnn.devices.list_devices", lambda: found)
-    wanted = "DVXplorer: edgesnn run gesture --camera DXA00093\nnone: not available\n"
+    wanted = (
+        "DVXplorer: edgesnn run gesture --camera DXA00093\nnone: not available\n"
+        "no microphone found; edgesnn run keyword --file PATH needs none\n"
+    )
     assert line("devices") == (0, wanted, "")
-    monkeypatch.setattr("edgesnn.devices.list_devices", lambda: [])
-    assert "--demo needs none" in line("devices")[1]
+    mic = Device("microphone", "Built-in (level -40 dB)", "--mic 2")
+    monkeypatch.setattr("edgesnn.devices.list_devices", lambda: [mic])
+    told = line("devices")[1]
+    assert "--demo needs none" in told
+    assert "Built-in (level -40 dB): edgesnn run keyword --mic 2\n" in told
+    assert "no microphone" not in told
 
 
 @pytest.mark.parametrize("package", ["torch", "onnx"])

@@ -108,6 +108,7 @@ def test_the_report(bundle, model, folder):
             {"file": "three.npz", "label": 0, "predicted": 1, "decided_at_us": 20_000},
         ],
         "confusion": [[1, 1, 0], [0, 0, 0], [0, 0, 1]],
+        "exit": None,
     }
 
 

@@ -8,8 +8,9 @@ from test_dvs_gesture import write_set  # noqa: E402
 
 from edgesnn.backend import backend  # noqa: E402
 from edgesnn.bundle import load_bundle, verify  # noqa: E402
-from edgesnn.cli_train import TrainingData, train_app  # noqa: E402
-from edgesnn.quantize.ship import calibrated_scale, macs_per_step  # noqa: E402
+from edgesnn.cli_train import TrainingOptions, train_app  # noqa: E402
+from edgesnn.quantize.calibrate import calibrated_scale  # noqa: E402
+from edgesnn.quantize.ship import macs_per_step  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +19,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dvs")
     write_set(folder)
     out = folder / "out"
-    train_app("gesture", out, TrainingData(data=folder), None, False, 1, 0)
+    train_app("gesture", out, TrainingOptions(data=folder, updates=1))
     return out
 
 
