@@ -9,11 +9,10 @@ from typing import Any
 
 from edgesnn.app import load_app
 from edgesnn.backend import Model, backend
-from edgesnn.bundle import Bundle, load_bundle
+from edgesnn.bundle import Bundle, ReadoutSpec, load_bundle
 from edgesnn.cli_report import percent, show, table_of
 from edgesnn.errors import InputError
 from edgesnn.exit_rule import EXACT, ExitRule, exit_rule
-from edgesnn.readout import ReadoutSpec
 from edgesnn.spoken import takes_typed
 from edgesnn.spotting import SpottingSpec
 

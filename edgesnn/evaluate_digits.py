@@ -170,7 +170,8 @@ def inputs_of_trial(bundle: Bundle, trial: Trial) -> list[Tensor]:
     """Return x of each step of a trial's window, from the step that starts it; silence after."""
     spec, program = bundle.readout, bundle.program
     assert isinstance(spec, TrialSpec)
-    slicer, inputs = slicer_for(program), []
+    slicer = slicer_for(program)
+    inputs: list[Tensor] = []
     encoder = Encoder(bundle.encoder, program.input_shape, trial.size)
     last_us = int(trial.events["t"][-1]) if len(trial.events) else 0
     for step in [*slicer.feed(Packet(trial.events, last_us, 0)), *slicer.flush()]:

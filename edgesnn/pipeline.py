@@ -103,7 +103,7 @@ def run(
             reader.finish()
         failures.extend(reader.failures)
         # Only sources of sound have something to say of themselves.
-        notes = getattr(source, "notes", tuple)()
+        notes: tuple[str, ...] = getattr(source, "notes", tuple)()
         summary = flow.summary(info, notes)
         told = None if failures else summary
         for sink in reversed(opened):

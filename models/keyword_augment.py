@@ -83,7 +83,8 @@ class Augmentation:
             return coloured(count, rng)
         noise = self._noises[int(rng.integers(len(self._noises)))]
         first = int(rng.integers(len(noise)))
-        return np.take(noise, np.arange(first, first + count), mode="wrap")
+        stretch: Floats = np.take(noise, np.arange(first, first + count), mode="wrap")
+        return stretch
 
     def masked(self, counts: Counts, rng: Generator) -> Counts:
         """Mute a random run of bands and one of steps; counts (T, 2, bands)."""
@@ -100,7 +101,8 @@ class Augmentation:
 def faster(x: Floats, factor: float) -> Floats:
     """Return x played faster by a factor, pitch and all (linear interpolation)."""
     at = np.arange(0, len(x) - 1, factor)
-    return np.interp(at, np.arange(len(x)), x)
+    played: Floats = np.interp(at, np.arange(len(x)), x)
+    return played
 
 
 def reverberant(x: Floats, decay_s: float, rate_hz: int, rng: Generator) -> Floats:

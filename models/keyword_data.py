@@ -121,7 +121,7 @@ def _binned(path: Path, times: Any, units: Any) -> Counts:
         raise InputError(f"{path}: units are not from 0 to {SHD_UNITS - 1}")
     step = (t / STEP_S).astype(np.int64)
     counts = np.zeros((int(step.max(initial=0)) + 1, 2, SHD_CHANNELS), np.int64)
-    np.add.at(counts, (step, 1, unit * SHD_CHANNELS // SHD_UNITS), 1)
+    np.add.at(counts[:, 1], (step, unit * SHD_CHANNELS // SHD_UNITS), 1)
     return np.minimum(counts, 255).astype(np.uint8)
 
 

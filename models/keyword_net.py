@@ -66,7 +66,8 @@ class KeywordNet(nn.Module):
                 # One mask per clip: a neuron is missing for the whole word.
                 keep = x.new_ones(x.shape[1:]).bernoulli_(1 - self.dropout)
                 x = x * keep / (1 - self.dropout)
-        return self.scores(x)
+        scores: Tensor = self.scores(x)
+        return scores
 
     def unit(self) -> Tensor:
         """Value of one integer of score: multiply scores by it to get logits."""

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from .train_keyword import Recipe, accuracy, train
+from .train_keyword import Recipe, tested, train
 from .train_words import sounds
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -47,8 +47,7 @@ def answered(
     material = sounds(data, words, noise, held_out=held_out)
     recipe = replace(recipe, shape={**recipe.shape, **shape})
     net = train(out / name, material, recipe, resume=True)
-    found = {test: round(accuracy(net, *rest), 4) for test, *rest in material.checks()}
-    return {"case": name, "epochs": recipe.epochs, "accuracy": found}
+    return {"case": name, "epochs": recipe.epochs, "accuracy": tested(net, material)}
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class Recipe:
     alpha: float = 2.0
     sharpness: float = 12.0
     seed: int = 0
-    shape: dict[str, int] = field(default_factory=dict)
+    shape: dict[str, Any] = field(default_factory=dict)
 
 
 MNIST = Recipe(
@@ -118,8 +118,10 @@ class Images:
     def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
         """See `Digits`."""
         images, labels = self._images[self._count :], self._labels[self._count :]
-        for part, known in zip(images.split(200), labels.split(200), strict=True):
-            yield latency_spikes(part, steps, dark=self._recipe.dark), known
+        for first in range(0, len(images), 200):
+            part = images[first : first + 200]
+            spikes = latency_spikes(part, steps, dark=self._recipe.dark)
+            yield spikes, labels[first : first + 200]
 
 
 class Recordings:
@@ -231,7 +233,8 @@ def planned(recipe: Recipe, count: int, updates: int | None) -> list[int]:
 
 def _order(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
     while True:
-        yield from torch.randperm(count, generator=generator).split(batch)
+        shuffled = torch.randperm(count, generator=generator)
+        yield from (shuffled[first : first + batch] for first in range(0, count, batch))
 
 
 def _save(

@@ -148,7 +148,7 @@ class Sounds:
         ]
         hop = self._spec.hop
         words = [(x[: recipe.longest * hop], label) for x, label in words]
-        rng.shuffle(words)  # type: ignore[arg-type]
+        rng.shuffle(words)
         words.sort(key=lambda pair: len(pair[0]) // (10 * hop))
         batches = []
         for first in range(0, len(words), recipe.batch):
@@ -233,10 +233,20 @@ def accuracy(net: KeywordNet, batches: list[Batch], classes: int) -> float:
     return float(torch.cat(hits).mean())
 
 
-def train(out: Path, material: Material, recipe: Recipe, *, resume: bool = False) -> KeywordNet:
+def tested(net: KeywordNet, material: Material) -> dict[str, float]:
+    """Return the accuracy on each test set."""
+    return {
+        name: round(accuracy(net, batches, classes), 4)
+        for name, batches, classes in material.checks()
+    }
+
+
+def train(
+    out: Path, material: Material, recipe: Recipe, *, resume: bool = False, save_every: int = 5
+) -> KeywordNet:
     """Train and return the network; checkpoints and the log go to `out`.
 
-    The accuracy on the test sets is told after every fifth epoch.
+    After every `save_every` epochs the accuracy on the test sets is told and the state kept.
     """
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
@@ -272,8 +282,8 @@ def train(out: Path, material: Material, recipe: Recipe, *, resume: bool = False
             "train": round(float(np.mean(hits)), 4),
             "rates": [round(float(rate.detach()), 3) for rate in net.rates()],
         }
-        if (epoch + 1) % 5 == 0 or epoch + 1 == recipe.epochs:
-            line |= {name: round(accuracy(net, *rest), 4) for name, *rest in material.checks()}
+        if (epoch + 1) % save_every == 0 or epoch + 1 == recipe.epochs:
+            line |= tested(net, material)
             _save(out / "last.pt", net, optimiser, schedules, epoch + 1, recipe, material)
         line["minutes"] = round((time.monotonic() - began) / 60, 1)
         print(json.dumps(line), flush=True)
@@ -305,6 +315,7 @@ def _resumed(
     optimiser.load_state_dict(saved["optimiser"])
     for schedule, state in zip(schedules, saved["schedules"], strict=True):
         schedule.load_state_dict(state)
+    torch.set_rng_state(saved["random"])
     return int(saved["epochs"])
 
 
@@ -323,6 +334,7 @@ def _save(
         "optimiser": optimiser.state_dict(),
         "schedules": [schedule.state_dict() for schedule in schedules],
         "epochs": epochs,
+        "random": torch.get_rng_state(),
         "recipe": asdict(recipe),
         "shape": asdict(net.shape),
         "labels": list(material.labels),

@@ -61,8 +61,9 @@ def bundled(checkpoint: Path, out: Path, *, name: str, card: dict[str, Any]) -> 
     )
     latency = None
     if images:
-        subject = "object" if name == "fashion" else "ink"
-        latency = LatencySpec(shape.steps, recipe["dark"], shape.size, subject)
+        latency = LatencySpec(
+            shape.steps, recipe["dark"], shape.size, "object" if name == "fashion" else "ink"
+        )
     bounds = sum_bounds(program)
     full = {
         "params": sum(t.size for t in program.tensors.values()),

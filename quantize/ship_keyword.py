@@ -82,11 +82,10 @@ def integer_evidence(bundle: Bundle, batches: list[Batch]) -> tuple[Evidence, Ev
         frames = counts.numpy().astype(np.uint8)
         for i, length in enumerate(lengths.tolist()):
             stream.reset()
-            steps = [
-                stream.step(frame.reshape(bundle.program.input_shape))
-                for frame in frames[:length, i]
-            ]
-            found.append(np.sum(steps, axis=0, dtype=np.int64))
+            evidence = np.zeros(len(bundle.readout.labels), np.int64)
+            for frame in frames[:length, i]:
+                evidence += stream.step(frame.reshape(bundle.program.input_shape))
+            found.append(evidence)
         labels += expected.tolist()
     return np.array(found), np.array(labels)
 

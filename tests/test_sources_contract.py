@@ -1,7 +1,9 @@
+import io
 import math
 
 import numpy as np
 import pytest
+import soundfile
 from contract_sources import (
     check_close_from_another_thread,
     check_ends_once,
@@ -11,18 +13,29 @@ from contract_sources import (
     packets_of,
 )
 from fake_camera import FakeCamera
+from fake_sounds import TONE, Sounds
 
+from edgesnn.app import load_app, sample_path
 from edgesnn.decision import RunInfo
 from edgesnn.events import Packet, events_from_arrays
+from edgesnn.hearing import HearingSpec
+from edgesnn.latency import LatencySpec
 from edgesnn.sinks.recorder import Recorder
 from edgesnn.sources.bs2 import bs2_from_events
 from edgesnn.sources.camera import Camera
 from edgesnn.sources.demo import open_demo
+from edgesnn.sources.image import Frames, open_images
+from edgesnn.sources.microphone import open_microphone
 from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.pcm_stream import open_pcm_stream
 from edgesnn.sources.recording import open_recording
+from edgesnn.sources.sound_file import open_sound_file
 from edgesnn.sources.webcam import open_webcam
 
 SIZE = (128, 128)
+HEARING = HearingSpec()
+LATENCY = LatencySpec(steps=6, dark=True)
+STEP_US = 5_000
 
 
 def some_events(n=3000, span_us=150_000, start_us=70):
@@ -45,6 +58,7 @@ def files(tmp_path_factory):
     recorder.packet(Packet(events, int(events["t"][-1]), 0))
     recorder.close(None)
     write_video(folder / "a.avi")
+    soundfile.write(folder / "a.wav", TONE, 8000)
     return folder
 
 
@@ -81,11 +95,46 @@ def makers(files):
     made["camera"] = lambda: Camera(FakeCamera(busy + [None] * 1000))
     made["video as webcam"] = lambda: open_webcam(files / "a.avi")
     made["demo"] = lambda: open_demo(0)
+    made |= sounds(files)
+    for speed in (math.inf, 1.0):
+        made[f"pictures at {speed}"] = lambda b=speed: pictures(b)
+        made[f"pictures looped at {speed}"] = lambda b=speed: pictures(b, loop=True)
+    made["video as pictures"] = lambda: open_webcam(files / "a.avi", eye=Frames(LATENCY, STEP_US))
     return made
 
 
+def sounds(files):
+    """The sources of sound."""
+    made = {
+        f"sound at {speed}": lambda b=speed: open_sound_file(files / "a.wav", HEARING, speed=b)
+        for speed in (math.inf, 1.0)
+    }
+    made["sound looped"] = lambda: open_sound_file(files / "a.wav", HEARING, loop=True)
+    made["pipe"] = lambda: open_pcm_stream(io.BytesIO(pcm()), HEARING, rate_hz=8000)
+    made["microphone"] = microphone
+    return made
+
+
+def pcm():
+    return (TONE * 32767).astype("<i2").tobytes()
+
+
+def microphone():
+    system = Sounds()
+    source = open_microphone(None, HEARING, sd=system)
+    for first in range(0, len(TONE), 400):
+        system.streams[0].give(TONE[first : first + 400])
+    return source
+
+
+def pictures(speed, loop=False):
+    sample = sample_path(load_app("digits"))
+    return open_images(sample, LATENCY, step_us=STEP_US, speed=speed, loop=loop)
+
+
 NAMES = list(makers(None))
-ENDLESS = {"looped at inf", "looped at 1.0", "camera", "demo"}
+ENDLESS = {name for name in NAMES if "looped" in name} | {"camera", "demo", "microphone"}
+LONG = {"pictures at 1.0"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,10 +142,10 @@ def test_contract(files, name):
     make = makers(files)[name]
     source = make()
     check_name_and_size(source)
-    packets = packets_of(source, 25 if name in ENDLESS else 10_000)
+    packets = packets_of(source, 25 if name in ENDLESS | LONG else 10_000)
     assert joined(packets).size
     check_packets(source, packets)
-    if name in ENDLESS:
+    if name in ENDLESS | LONG:
         source.close()
     check_ends_once(source)
     check_close_from_another_thread(make)
@@ -115,4 +164,6 @@ def test_recordings_wait_and_live_sources_do_not(files):
         "camera",
         "video as webcam",
         "demo",
+        "microphone",
+        "video as pictures",
     }

@@ -76,8 +76,9 @@ def prepared(gray: Image, spec: LatencySpec) -> Image | None:
     border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
     if gray.shape == (spec.size, spec.size) and float(border.mean()) < 128:
         return gray if int(gray.max()) else None
-    figure = gray if float(np.median(border)) < 128 else 255 - gray
-    figure = _stretched(figure, int(np.median(border if figure is gray else 255 - border)))
+    bright = float(np.median(border)) >= 128
+    background = int(np.median(255 - border if bright else border))
+    figure = _stretched(255 - gray if bright else gray, background)
     if figure is None:
         return None
     if spec.subject == "object":
