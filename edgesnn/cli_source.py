@@ -101,11 +101,14 @@ def open_file(
     from edgesnn.sources.sound_file import SUFFIXES, open_sound_file
 
     name = bundle.program.name
-    if path.suffix.lower() in SUFFIXES:
+    sound, picture = path.suffix.lower() in SUFFIXES, is_image_file(path)
+    if size is not None and (sound or picture):
+        raise InputError(f"--sensor is for recordings of events and {path.name} is none")
+    if sound:
         if bundle.hearing is None:
             raise InputError(f"{path.name} is sound and the model {name} takes none")
         return open_sound_file(path, bundle.hearing, speed=speed, loop=loop)
-    if is_image_file(path):
+    if picture:
         if bundle.latency is None:
             raise InputError(
                 f"{path.name} is a picture and the model {name} takes none; for pictures of digits "
@@ -113,9 +116,22 @@ def open_file(
             )
         step_us = bundle.program.step_us
         return open_images(path, bundle.latency, step_us=step_us, speed=speed, loop=loop)
+    _check_takes_events(bundle, path.name)
     from edgesnn.sources.recording import open_recording
 
     return open_recording(path, speed=speed, loop=loop, size=size)
+
+
+def _check_takes_events(bundle: Bundle, source: str) -> None:
+    """Raise InputError when a model takes sound or pictures, and not events as they come."""
+    name = bundle.program.name
+    if bundle.hearing is not None:
+        raise InputError(f"the model {name} takes sound, and {source} is none")
+    if bundle.latency is not None:
+        raise InputError(
+            f"the model {name} takes pictures, and {source} is none; for digits seen by a DVS use "
+            "--model nmnist"
+        )
 
 
 def _refuse_for_live(option: str, where: SourceOptions) -> None:
@@ -133,6 +149,7 @@ def _refuse_for_live(option: str, where: SourceOptions) -> None:
 def _live_source(where: SourceOptions) -> Opener:
     def open_live(bundle: Bundle) -> Source:
         if where.camera is not None:
+            _check_takes_events(bundle, "a DVS camera")
             from edgesnn.sources.camera import open_camera
 
             return open_camera(where.camera or None)
@@ -140,6 +157,7 @@ def _live_source(where: SourceOptions) -> Opener:
             return _webcam(where.webcam, bundle)
         if where.mic is not None or where.stdin:
             return _sound(where, bundle)
+        _check_takes_events(bundle, "--demo")
         from edgesnn.sources.demo import open_demo
 
         return open_demo(0)
@@ -152,6 +170,7 @@ def _webcam(number: int, bundle: Bundle) -> Source:
     from edgesnn.sources.webcam import open_webcam
 
     if bundle.latency is None:
+        _check_takes_events(bundle, "a webcam")
         return open_webcam(number)
     return open_webcam(number, eye=Frames(bundle.latency, bundle.program.step_us))
 

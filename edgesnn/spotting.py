@@ -111,14 +111,17 @@ class Spotter:
         if self._fresh:
             self._fresh = False
             return "reset"
-        return "step"
+        # After an early answer nothing that is heard of this word counts; the next one begins anew.
+        return "skip" if self._told else "step"
 
     def update(self, y: NDArray[np.int32] | None, events: int, t_us: int) -> Decision | None:
         """Take one step: y, int32 (classes,); events of the step; t_us: the step's end.
 
-        Returns the decision when it changes: a word, or silence after it (latency_us is 0).
+        y: None where the network rested. Returns the decision when it changes: a word, or silence
+        after it (latency_us is 0).
         """
-        assert y is not None, "a spotter lets the network take every step"
+        if y is None:
+            y = np.zeros(len(self._spec.labels), np.int32)
         self._remember(y, events, t_us)
         voice = self._in_window(t_us) >= self._spec.voice_events
         if voice:

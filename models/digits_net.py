@@ -1,10 +1,13 @@
 """The digit networks: convolutions of time-to-first-spike neurons, a population for each class.
 
 x        (2, H, W)       spikes: ON (bright, or brighter), OFF (dark, or darker)
-near     5 x 5 stride 2  -> (near, H/2, W/2); with delays, each synapse of a pixel has several
+near     5 x 5 stride 2  -> (near, H/2, W/2)
 far      3 x 3           -> (far, H/2, W/2), then 2 x 2 sums
 deep     3 x 3 valid     -> (deep, H/4-2, W/4-2)
 classes  linear          -> (classes * population,), whose first spikes are weighed by their time
+
+With ramps a spike raises the potential by its weight in every step from then on, not once: when
+the trial ends, the potential tells how early each input fired, and not only which did.
 """
 
 from __future__ import annotations
@@ -13,7 +16,6 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .psn import delayed
 from .ttfs import TtfsLayer, decode, sum_pool
 
 
@@ -21,7 +23,7 @@ from .ttfs import TtfsLayer, decode, sum_pool
 class DigitShape:
     """Sizes of a network. size: (width and height) of x; padding: of the first layer (its
     output must be even); steps: of a trial; last: weight of the last step (`temporal_weights`);
-    delays: steps of input that the first layer sees, with weights of their own.
+    ramp: see the module's head.
     """
 
     size: int = 28
@@ -32,7 +34,6 @@ class DigitShape:
     deep: int = 64
     population: int = 16
     last: int = 1
-    delays: int = 1
     ramp: bool = False
     classes: int = 10
 
@@ -47,19 +48,17 @@ class DigitNet(nn.Module):
         s = shape
         self.shape = s
         side = ((s.size + 2 * s.padding - 5) // 2 + 1) // 2 - 2
-        rise = (s.steps + 1) / 2 if s.ramp else 1.0
-        self.near = TtfsLayer(s.near, 2 * s.delays, 5, 5, stride=2, padding=s.padding, spread=rise)
-        self.far = TtfsLayer(s.far, s.near, 3, 3, padding=1, spread=rise)
-        self.deep = TtfsLayer(s.deep, s.far, 3, 3, spread=2 * rise)
-        self.out = TtfsLayer(s.classes * s.population, s.deep * side * side, spread=rise)
+        self.near = TtfsLayer(s.near, 2, 5, 5, stride=2, padding=s.padding)
+        self.far = TtfsLayer(s.far, s.near, 3, 3, padding=1)
+        self.deep = TtfsLayer(s.deep, s.far, 3, 3)
+        self.out = TtfsLayer(s.classes * s.population, s.deep * side * side)
         self.dropout = dropout
         for layer in (self.near, self.far, self.deep, self.out):
             layer.alpha = alpha
 
     def forward(self, x: Tensor) -> Tensor:
         """Take spikes (T, B, 2, H, W); return integer scores (B, classes) in float32."""
-        seen = delayed(x, self.shape.delays) if self.shape.delays > 1 else x
-        counts = seen.cumsum(0)
+        counts = x.cumsum(0)
         far = sum_pool(self.far(self._risen(self.near(self._risen(counts)))))
         deep = self._risen(self.deep(self._risen(far))).flatten(2)
         if self.training and self.dropout > 0:

@@ -10,10 +10,11 @@ There is no reset: F gates the output for the rest of the trial. Since V is line
     V[t] = W c[t],   c[t] = sum_{u<=t} s[u]        F[t] = max_{u<=t} Theta(V[u] - theta)
 
 so a layer that reads its inputs' cumulative counts c (for neurons below: F itself) needs no loop
-over time. Everything here passes cumulative counts on, time first: (T, B, ...), float32.
+over time. With ramps (`DigitNet`) every spike raises V in each step from then on: V[t] is made of
+the counts' sums over time. Everything here is time first: (T, B, ...), float32.
 
-Not published and chosen here: the size of the initial weights (see GAIN), weight standardisation
-with an affine map as the normalisation, and the decoder's weights (see `decode`).
+Not published and chosen here: thresholds set by the statistics of the potentials, which is both the
+normalisation and the initialisation (see START), and the decoder's weights (see `decode`).
 """
 
 from __future__ import annotations
@@ -27,53 +28,53 @@ from torch.nn import functional as F
 
 from .psn import WEIGHT_LIMIT, round_through
 
-GAIN = 2.3
-"""Standard deviation of the weights times sqrt(fan-in), in thresholds.
+START = 0.5
+"""Thresholds at the start, in standard deviations above the mean potential.
 
-With a fraction p of the inputs firing, V ends with variance g^2 p; by reflection a neuron fires in
-the trial with probability 2 Q(1 / (g sqrt(p))). This has a fixed point above 0 only for g >= 1.74:
-below (Kaiming: 1.41) firing dies out with depth. At 2.3 about a third of the neurons fire in every
-layer, at times that still differ.
+With weights of Kaiming's size and thresholds of 1 the share of neurons that fire dies out with
+depth: with a share p of the inputs firing, V ends with variance g^2 p, by reflection a neuron fires
+with probability 2 Q(1 / (g sqrt(p))), and that has a fixed point above 0 only for g >= 1.74. Where
+the threshold follows the potentials no size of the weights does that: at 0.5, Q(0.5) = 31 % are
+above it when the trial ends, and with those that were at some time 45 % fire, in every layer.
 """
 
-
-INITIAL = 0.03
-"""Size of the raw weights at the start. Normalisation makes the network blind to it; what it sets
-is how much an update of the optimiser changes them."""
+MOMENTUM = 0.1
+"""Share of the newest batch in the running statistics."""
 
 
 class _FireOnce(torch.autograd.Function):
-    """F[t] = max_{u<=t} Theta(x[u]) over the first axis; x is an integer, one step of it is worth
-    `step` thresholds.
+    """F[t] = max_{u<=t} Theta(x[u]) = Theta(m[t]), m[t] = max_{u<=t} x[u], over the first axis.
 
-    Backward: S[t] = F[t] - F[t-1] has the arctangent surrogate's slope at x[t] step while the
-    neuron has not fired (the gate 1 - F[t-1] is a constant), and none afterwards. One time after
-    the other and in place: these passes over memory, not the convolutions, decide the speed.
+    x is an integer, one step of it is worth `step` thresholds. Backward: the arctangent surrogate's
+    slope at m[t], given to the time whose potential is the maximum. One time after the other and in
+    place: these passes over memory, not the convolutions, decide the speed.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, step: Tensor, alpha: float) -> Tensor:
         ctx.alpha = alpha
-        fired = x >= 0
+        highest = x.clone()
         for t in range(1, x.shape[0]):
-            fired[t] |= fired[t - 1]
-        ctx.save_for_backward(x, step, fired)
-        return fired.to(x.dtype)
+            torch.maximum(highest[t], highest[t - 1], out=highest[t])
+        ctx.save_for_backward(highest, step, x < highest)
+        return (highest >= 0).to(x.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        x, step, fired = ctx.saved_tensors
+        highest, step, below = ctx.saved_tensors
         (given,) = gradients
         sharpness = step * (math.pi / 2 * ctx.alpha)
         height = step * (ctx.alpha / 2)
-        result, later = torch.empty_like(x), torch.zeros_like(x[0])
-        for t in range(x.shape[0] - 1, -1, -1):
-            later += given[t]
-            slope = torch.mul(x[t], sharpness, out=result[t])
+        result, later = torch.empty_like(highest), None
+        for t in range(highest.shape[0] - 1, -1, -1):
+            slope = torch.mul(highest[t], sharpness, out=result[t])
             slope.mul_(slope).add_(1)
-            torch.div(height, slope, out=slope).mul_(later)
+            torch.div(height, slope, out=slope).mul_(given[t])
+            if later is not None:
+                slope.add_(later)
             if t:
-                slope.masked_fill_(fired[t - 1], 0)
+                later = slope * below[t]
+                slope.sub_(later)
         return result, None, None
 
 
@@ -89,65 +90,73 @@ def fire_once(x: Tensor, step: Tensor, alpha: float = 2.0) -> Tensor:
 class TtfsLayer(nn.Module):
     """Convolution or linear map, then TTFS neurons; int8 weights and int32 thresholds.
 
-    shape: of the weight, (out, in, kh, kw) or (out, in). spread: typical size of an input (sums
-    over a 2 x 2 window: 2). Normalisation acts on the weights, not on activations:
+    shape: of the weight, (out, in, kh, kw) or (out, in). Normalisation acts on thresholds: with the
+    mean m_j and the standard deviation s_j of the potentials at the end of a trial, over the batch
+    and all positions,
 
-        W = gain_j (w - mean(w)) / (std(w) sqrt(fan_in) spread),   theta_j = 1 - bias_j
+        theta_j = m_j + s_j b_j,   b_j learned
 
-    with mean and std over each output neuron's weights. bias_j is a head start of the potential,
-    given once; a bias in every step would make a silent neuron fire. theta is at least one integer
-    step: without input nothing fires. Shape: cumulative counts (T, B, in, H, W) or (T, B, in) to
-    fired bits (T, B, out, ...).
+    Batch normalisation (Ioffe & Szegedy, ICML 2015) of potentials says the same of who fires, with
+    nothing to add in each step, which would make a silent neuron fire; what remains is one number
+    per neuron, a running mean at inference. theta is at least one integer step: without input
+    nothing fires. Shape: what potentials are made of, (T, B, in, H, W) or (T, B, in), to fired bits
+    (T, B, out, ...).
 
-    alpha: sharpness of the surrogate gradient; potentials spread over more than one threshold, so
-    that a wide one (0.5) teaches faster.
+    alpha: sharpness of the surrogate gradient, in units of s_j.
     """
 
-    def __init__(self, *shape: int, stride: int = 1, padding: int = 0, spread: float = 1.0) -> None:
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, *shape: int, stride: int = 1, padding: int = 0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(INITIAL * torch.randn(shape))
-        self.gain = nn.Parameter(torch.full((shape[0],), GAIN))
-        self.bias = nn.Parameter(torch.zeros(shape[0]))
+        self.weight = nn.Parameter(torch.randn(shape) / math.sqrt(math.prod(shape[1:])))
+        self.bias = nn.Parameter(torch.full((shape[0],), START))
+        self.register_buffer("mean", torch.zeros(shape[0]))
+        self.register_buffer("deviation", torch.ones(shape[0]))
         self.stride = stride
         self.padding = padding
-        self.alpha = 2.0
-        self.fan = math.prod(shape[1:])
-        self.spread = spread
+        self.alpha = 1.0
         self.fired = torch.zeros(())
 
-    def normalised(self) -> Tensor:
-        """The weights as thresholds are measured: W of the class's head."""
-        flat = self.weight.flatten(1)
-        centred = flat - flat.mean(dim=1, keepdim=True)
-        spread = centred.pow(2).mean(dim=1, keepdim=True).add(1e-8).sqrt()
-        row = self.gain[:, None] * centred / (spread * math.sqrt(self.fan) * self.spread)
-        return row.view_as(self.weight)
+    def _weights(self) -> tuple[Tensor, Tensor]:
+        step = self.weight.detach().flatten(1).abs().amax(dim=1).clamp_min(1e-8) / WEIGHT_LIMIT
+        return round_through(self.weight / step.view(-1, *[1] * (self.weight.ndim - 1))), step
 
-    def integers(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return (weights in [-127, 127], thresholds >= 1, value of one integer step).
-
-        float32 with straight-through gradients; one step per output neuron (no gradient).
-        """
-        real = self.normalised()
-        step = real.detach().flatten(1).abs().amax(dim=1).clamp_min(1e-8) / WEIGHT_LIMIT
-        weight = round_through(real / step.view(-1, *([1] * (real.ndim - 1))))
-        threshold = round_through((1 - self.bias) / step).clamp_min(1)
-        return weight, threshold, step
+    def integers(self) -> tuple[Tensor, Tensor]:
+        """Return (weights in [-127, 127], thresholds >= 1): integers in float32."""
+        weight, step = self._weights()
+        return weight, _threshold(self.mean / step, self.deviation / step, self.bias)
 
     def forward(self, counts: Tensor) -> Tensor:
-        """Take cumulative counts (T, B, ...); return fired bits of shape (T, B, out, ...)."""
+        """Take what potentials are made of (T, B, ...); return fired bits (T, B, out, ...)."""
         steps, batch = counts.shape[:2]
-        weight, threshold, step = self.integers()
+        weight, step = self._weights()
         flat = counts.flatten(0, 1)
         if weight.ndim == 2:
-            x = F.linear(flat.flatten(1), weight, -threshold)
+            x = F.linear(flat.flatten(1), weight)
         else:
             flat = flat.contiguous(memory_format=torch.channels_last)
-            x = F.conv2d(flat, weight, -threshold, stride=self.stride, padding=self.padding)
-            step = step.view(-1, 1, 1)
-        fired = fire_once(x.view(steps, batch, *x.shape[1:]), step, self.alpha)
-        self.fired = fired[-1].mean()
+            x = F.conv2d(flat, weight, stride=self.stride, padding=self.padding)
+        x = x.view(steps, batch, *x.shape[1:])
+        if self.training:
+            over = [0, *range(2, x.ndim - 1)]
+            deviation, mean = torch.std_mean(x[-1], dim=over, correction=0)
+            deviation = deviation + 1.0
+            with torch.no_grad():
+                self.mean.lerp_(mean * step, MOMENTUM)
+                self.deviation.lerp_(deviation * step, MOMENTUM)
+        else:
+            mean, deviation = self.mean / step, self.deviation / step
+        threshold = _threshold(mean, deviation, self.bias)
+        wide = (-1, *[1] * (x.ndim - 3))
+        fired = fire_once(x - threshold.view(wide), 1 / deviation.detach().view(wide), self.alpha)
+        self.fired = fired[-1].detach().mean()
         return fired
+
+
+def _threshold(mean: Tensor, deviation: Tensor, bias: Tensor) -> Tensor:
+    return round_through(mean + deviation * bias).clamp_min(1)
 
 
 def sum_pool(counts: Tensor, size: int = 2) -> Tensor:

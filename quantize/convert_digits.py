@@ -27,18 +27,18 @@ def digits_program(net: DigitNet, *, name: str, step_us: int) -> Program:
     tensors: dict[str, Tensor] = {}
     nodes: list[Node] = []
     source = "x"
-    if s.delays > 1:
-        tensors["delays"] = np.eye(s.delays, dtype=np.int8)
+    if s.ramp:
+        tensors["ramp"] = np.ones((1, s.steps), np.int8)
     for part in ("near", "far", "deep", "out"):
         layer = getattr(net, part)
-        weight, threshold, _ = layer.integers()
+        weight, threshold = layer.integers()
         tensors[f"w_{part}"] = integers(weight, np.int8)
         tensors[f"theta_{part}"] = integers(threshold, np.int32)
         sums = Layer(
             f"{part}_sums",
             source,
             f"w_{part}",
-            taps="delays" if source == "x" and s.delays > 1 else None,
+            taps="ramp" if s.ramp else None,
             op="linear" if weight.ndim == 2 else "conv",
             stride=layer.stride,
             padding=layer.padding,

@@ -86,6 +86,22 @@ def test_a_margin_tells_early_and_only_once() -> None:
     assert [d.label for d in found] == ["yes", "silence"]
 
 
+def test_after_an_early_answer_the_network_rests_until_the_next_word() -> None:
+    spotter = Spotter(SPEC, rule=ExitRule("margin", 0.5))
+    turns, found = [], []
+    for i, (y, events) in enumerate([YES] * 40 + [QUIET] * 40 + [NO] * 20, start=1):
+        turns.append(spotter.turn(events))
+        rested = turns[-1] == "skip"
+        decision = spotter.update(None if rested else np.array(y, np.int32), events, i * STEP)
+        found += [] if decision is None else [decision]
+    first = brief(found)[0][1]
+    ends = 40 + 3 + 10
+    assert turns == (
+        ["reset", *["step"] * (first - 1), *["skip"] * (ends - first), "reset"] + turns[ends + 1 :]
+    )
+    assert [d.label for d in found] == ["yes", "silence", "no"]
+
+
 def test_the_end_of_the_input_ends_a_word() -> None:
     spotter = Spotter(SPEC)
     assert told(spotter, [YES] * 20) == []
