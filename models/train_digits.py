@@ -92,6 +92,14 @@ class Digits(Protocol):
         """Yield batches of those held out, as they are."""
         ...
 
+    def random_state(self) -> Any:
+        """Return what `go_on_from` needs to draw on as if never stopped."""
+        ...
+
+    def go_on_from(self, random_state: Any) -> None:
+        """Draw on from there."""
+        ...
+
 
 class Images:
     """Images as first-spike times; the last `held_out` are held out.
@@ -121,6 +129,14 @@ class Images:
             spikes = latency_spikes(part, steps, dark=self._recipe.dark)
             yield spikes, labels[first : first + 200]
 
+    def random_state(self) -> Any:
+        """See `Digits`."""
+        return self._generator.get_state()
+
+    def go_on_from(self, random_state: Any) -> None:
+        """See `Digits`."""
+        self._generator.set_state(random_state)
+
 
 class Recordings:
     """N-MNIST recordings; every fifth is held out, `everything` trains on these too."""
@@ -145,6 +161,14 @@ class Recordings:
         """See `Digits`."""
         for first in range(0, len(self._held), 50):
             yield _stacked(self._held[first : first + 50], steps)
+
+    def random_state(self) -> Any:
+        """See `Digits`."""
+        return self._rng.bit_generator.state
+
+    def go_on_from(self, random_state: Any) -> None:
+        """See `Digits`."""
+        self._rng.bit_generator.state = random_state
 
 
 def _stacked(recordings: list[tuple[Events, int]], steps: int) -> tuple[Tensor, Tensor]:
@@ -182,6 +206,7 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.rate, total_steps=len(plan), pct_start=0.1
     )
+    order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed))
     done = 0
     if resume and (out / "last.pt").exists():
         saved = torch.load(out / "last.pt", weights_only=True)
@@ -189,7 +214,10 @@ def train(
         optimiser.load_state_dict(saved["optimiser"])
         schedule.load_state_dict(saved["schedule"])
         done = saved["updates"]
-    order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed))
+        torch.set_rng_state(saved["random"][0])
+        digits.go_on_from(saved["random"][1])
+        for _ in range(done):
+            next(order)
     began, total = time.monotonic(), 0.0
     check = max(1, len(plan) // 20)
     for update in range(done + 1, len(plan) + 1):
@@ -218,7 +246,8 @@ def train(
             print(json.dumps(line), flush=True)
             with (out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
-            _save(out / "last.pt", net, optimiser, schedule, update, recipe)
+            random = (torch.get_rng_state(), digits.random_state())
+            _save(out / "last.pt", net, optimiser, schedule, update, recipe, random)
     return net
 
 
@@ -242,6 +271,7 @@ def _save(
     schedule: torch.optim.lr_scheduler.LRScheduler,
     update: int,
     recipe: Recipe,
+    random: tuple[Tensor, Any],
 ) -> None:
     """Write atomically; read back with weights_only (no code in the file)."""
     state = {
@@ -250,6 +280,7 @@ def _save(
         "schedule": schedule.state_dict(),
         "updates": update,
         "recipe": asdict(recipe),
+        "random": random,
         "shape": asdict(net.shape),
     }
     torch.save(state, path.with_suffix(".part"))
