@@ -40,16 +40,15 @@ class Changes:
 class Augmentation:
     """Draws changed copies of words."""
 
-    def __init__(
-        self, spec: HearingSpec, noises: list[Sound], changes: Changes = Changes()
-    ) -> None:
+    def __init__(self, spec: HearingSpec, noises: list[Sound]) -> None:
         self._spec = spec
         self._noises = [n.astype(np.float64) for n in noises if len(n) > spec.rate_hz // 10]
-        self._changes = changes
 
-    def word(self, sound: Sound, label: int, other: Sound, rng: Generator) -> tuple[Floats, int]:
+    def word(
+        self, sound: Sound, label: int, other: Sound, how: Changes, rng: Generator
+    ) -> tuple[Floats, int]:
         """Return (samples, label) of a changed copy; other: the word whose half may follow."""
-        c, rate = self._changes, self._spec.rate_hz
+        c, rate = how, self._spec.rate_hz
         x = sound.astype(np.float64)
         if label != UNKNOWN and rng.random() < c.foreign:
             label = UNKNOWN
@@ -64,7 +63,7 @@ class Augmentation:
         after = int(rng.uniform(0, c.after_s) * rate)
         x = np.concatenate([np.zeros(before), x, np.zeros(after)])
         if rng.random() < c.noisy:
-            x = x + self._noise(x, rng)
+            x = x + self._noise(x, c, rng)
         return np.clip(x * 10 ** (rng.uniform(*c.gain_db) / 20), -1, 1), label
 
     def noise(self, seconds: float, rng: Generator) -> Floats:
@@ -72,9 +71,9 @@ class Augmentation:
         x = self._stretch(int(seconds * self._spec.rate_hz), rng)
         return np.clip(x * 10 ** (rng.uniform(-30, 0) / 20) / (np.abs(x).max() + 1e-9), -1, 1)
 
-    def _noise(self, x: Floats, rng: Generator) -> Floats:
+    def _noise(self, x: Floats, how: Changes, rng: Generator) -> Floats:
         noise = self._stretch(len(x), rng)
-        snr = rng.uniform(*self._changes.snr_db)
+        snr = rng.uniform(*how.snr_db)
         ratio = np.sqrt((x**2).mean() / ((noise**2).mean() + 1e-12))
         return np.asarray(noise * ratio * 10 ** (-snr / 20), np.float64)
 
@@ -86,13 +85,13 @@ class Augmentation:
         stretch: Floats = np.take(noise, np.arange(first, first + count), mode="wrap")
         return stretch
 
-    def masked(self, counts: Counts, rng: Generator) -> Counts:
+    def masked(self, counts: Counts, how: Changes, rng: Generator) -> Counts:
         """Mute a random run of bands and one of steps; counts (T, 2, bands)."""
         steps, _, bands = counts.shape
-        if rng.random() < self._changes.masks:
+        if rng.random() < how.masks:
             first, wide = int(rng.integers(bands)), int(rng.integers(1, 7))
             counts[:, :, first : first + wide] = 0
-        if rng.random() < self._changes.masks:
+        if rng.random() < how.masks:
             first, long = int(rng.integers(steps)), int(rng.integers(1, 7))
             counts[first : first + long] = 0
         return counts

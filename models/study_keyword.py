@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names of cases")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    recipe = Recipe(epochs=given.epochs, shape={"hidden": given.hidden})
+    recipe = Recipe(shape={"hidden": given.hidden}).lasting(given.epochs)
     for case in QUESTIONS[given.question]:
         if given.only and case[0] not in given.only:
             continue

@@ -50,7 +50,7 @@ class Recipe:
 
 
 MNIST = Recipe(
-    phases=((3, 5), (6, 4)),
+    phases=((2, 3), (3, 2), (6, 3)),
     jitter={"degrees": 10, "scale": 0.1, "shear": 0.1, "shift": 2.5, "flip": False, "erase": 0.0},
     rate=4e-3,
     sharpness=8.0,

@@ -1,8 +1,7 @@
 """Train the keyword network on spoken words; see docs/keyword.md for the lines that made it.
 
-The first quarter of the training shrinks the bumps of the delays, the last quarter runs on rounded
-delays: what is trained at the end is the network that ships. Nothing is chosen on the test words:
-the last epoch is the result.
+The bumps of the delays shrink and are rounded well before the end: what is trained last is the
+network that ships. Nothing is chosen on the test words: the last epoch is the result.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -24,7 +23,7 @@ from edgesnn.errors import InputError
 from edgesnn.hearing import HearingSpec
 
 from .delays import width
-from .keyword_augment import Augmentation, heard
+from .keyword_augment import Augmentation, Changes, heard
 from .keyword_data import SHD_CHANNELS, Counts, Sound, SpikeTrain, Word
 from .keyword_net import LABELS, UNKNOWN, KeywordNet, KeywordShape
 
@@ -37,26 +36,66 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of the training, with an optimiser of its own whose rate falls along a cosine.
+
+    extra: words of the extra set in an epoch. changes: how words are changed. delays: whether the
+    delays are learned: bumps shrink during the first quarter and are rounded in the last; else they
+    are rounded all along.
+    """
+
+    epochs: int
+    rate: float = 3e-3
+    dropout: float = 0.25
+    sparsity: float = 0.05
+    extra: int = 600
+    changes: Changes = Changes()
+    delays: bool = True
+
+
+HARD = Stage(epochs=60)
+"""Words as they seldom are: what teaches the network what a word has in common."""
+MILD = Stage(
+    epochs=8,
+    rate=1.5e-3,
+    dropout=0.1,
+    sparsity=0.01,
+    extra=300,
+    changes=Changes(speed=0.1, noisy=0.3, snr_db=(10.0, 40.0), room=0.1, masks=0.2, foreign=0.03),
+    delays=False,
+)
+"""Words as they mostly are: what the thresholds of the network that ships settle on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that decides the result, besides the data.
 
-    longest: steps of a word that training sees. extra: words of the extra set in an epoch, and
-    noises: stretches of noise labelled unknown.
+    longest: steps of a word that training sees. noises: stretches of noise labelled unknown in an
+    epoch.
     """
 
-    epochs: int = 60
+    stages: tuple[Stage, ...] = (HARD, MILD)
     batch: int = 64
-    rate: float = 3e-3
     position_rate: float = 0.1
     weight_decay: float = 1e-5
     smoothing: float = 0.02
-    sparsity: float = 0.05
-    dropout: float = 0.25
     longest: int = 100
-    extra: int = 600
     noises: int = 100
     seed: int = 0
     shape: dict[str, Any] = field(default_factory=lambda: {"hidden": 192})
+
+    @property
+    def epochs(self) -> int:
+        """Of all stages."""
+        return sum(stage.epochs for stage in self.stages)
+
+    def lasting(self, epochs: int) -> Recipe:
+        """Return this recipe with so many epochs, shared out over the stages (one at least)."""
+        shares = [max(1, round(epochs * s.epochs / self.epochs)) for s in self.stages[1:]]
+        shares = [max(1, epochs - sum(shares)), *shares]
+        stages = zip(self.stages, shares, strict=True)
+        return replace(self, stages=tuple(replace(s, epochs=n) for s, n in stages))
 
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -73,7 +112,9 @@ def stacked(counts: Sequence[Counts], labels: Sequence[int]) -> Batch:
     return torch.from_numpy(x), torch.tensor(lengths), torch.tensor(labels)
 
 
-def loss_of(net: KeywordNet, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def loss_of(
+    net: KeywordNet, batch: Batch, *, smoothing: float, sparsity: float
+) -> tuple[Tensor, Tensor]:
     """Return (loss, logits at the end of each word): no step after the word is used.
 
     Cross entropy of the evidence at the end, and, weighing less, over the second half of the word.
@@ -85,8 +126,8 @@ def loss_of(net: KeywordNet, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tens
     late = (at >= lengths // 2) & (at < lengths)
     expected = labels.expand(len(x), -1)
     early = F.cross_entropy(evidence[late], expected[late])
-    loss = F.cross_entropy(last, labels, label_smoothing=recipe.smoothing) + 0.3 * early
-    return loss + recipe.sparsity * torch.stack(net.rates()).sum(), last
+    loss = F.cross_entropy(last, labels, label_smoothing=smoothing) + 0.3 * early
+    return loss + sparsity * torch.stack(net.rates()).sum(), last
 
 
 class Material(Protocol):
@@ -96,7 +137,7 @@ class Material(Protocol):
     bands: int
     hearing: HearingSpec | None
 
-    def epoch(self, recipe: Recipe, rng: Generator) -> list[Batch]:
+    def epoch(self, stage: Stage, recipe: Recipe, rng: Generator) -> list[Batch]:
         """Return one epoch of changed words."""
         ...
 
@@ -132,16 +173,19 @@ class Sounds:
         self._augmentation = Augmentation(spec, noises)
         self._tests = tests
 
-    def epoch(self, recipe: Recipe, rng: Generator) -> list[Batch]:
+    def epoch(self, stage: Stage, recipe: Recipe, rng: Generator) -> list[Batch]:
         """See `Material`; batched by length."""
         chosen = list(self._words)
         if self._extra:
-            drawn = rng.integers(len(self._extra), size=recipe.extra)
+            drawn = rng.integers(len(self._extra), size=stage.extra)
             chosen += [self._extra[int(i)] for i in drawn]
         words = []
         for word in chosen:
             other = self._words[int(rng.integers(len(self._words)))]
-            words.append(self._augmentation.word(word.sound, word.label, other.sound, rng))
+            changed = self._augmentation.word(
+                word.sound, word.label, other.sound, stage.changes, rng
+            )
+            words.append(changed)
         words += [
             (self._augmentation.noise(rng.uniform(0.3, 0.9), rng), UNKNOWN)
             for _ in range(recipe.noises)
@@ -154,7 +198,7 @@ class Sounds:
         for first in range(0, len(words), recipe.batch):
             part = words[first : first + recipe.batch]
             heard_words = heard([x for x, _ in part], self._spec)
-            counts = [self._augmentation.masked(c, rng) for c in heard_words]
+            counts = [self._augmentation.masked(c, stage.changes, rng) for c in heard_words]
             batches.append(stacked(counts, [label for _, label in part]))
         return [batches[int(i)] for i in rng.permutation(len(batches))]
 
@@ -189,8 +233,8 @@ class Spikes:
         self.labels = labels
         self._trained, self._tests = trained, tests
 
-    def epoch(self, recipe: Recipe, rng: Generator) -> list[Batch]:
-        """See `Material`."""
+    def epoch(self, stage: Stage, recipe: Recipe, rng: Generator) -> list[Batch]:
+        """See `Material`; the stage changes nothing here."""
         order = rng.permutation(len(self._trained))
         batches = []
         for first in range(0, len(order), recipe.batch):
@@ -251,79 +295,89 @@ def train(
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     sizes = {"bands": material.bands, "classes": len(material.labels), **recipe.shape}
-    net = KeywordNet(KeywordShape(**sizes), recipe.dropout)
-    optimiser, schedules = _optimiser(net, recipe)
-    done = 0
+    net = KeywordNet(KeywordShape(**sizes))
+    saved: dict[str, Any] = {"epochs": 0}
     if resume and (out / "last.pt").exists():
-        done = _resumed(out / "last.pt", net, optimiser, schedules)
-    began = time.monotonic()
-    for epoch in range(done, recipe.epochs):
-        progress = epoch / recipe.epochs
-        rounded = progress >= ROUNDED_FROM
-        net.set_width(None if rounded else width(progress, net.shape.span))
-        rng = np.random.default_rng((recipe.seed, epoch))
-        losses, hits = [], []
-        for batch in material.epoch(recipe, rng):
-            net.train()
-            loss, logits = loss_of(net, batch, recipe)
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimiser.step()
-            for synapses in net.synapses():
-                synapses.clamp()
-            losses.append(float(loss.detach()))
-            hits.append(float((logits.argmax(dim=1) == batch[2]).float().mean()))
-        for schedule in schedules:
-            schedule.step()
-        line: dict[str, Any] = {
-            "epoch": epoch + 1,
-            "loss": round(float(np.mean(losses)), 4),
-            "train": round(float(np.mean(hits)), 4),
-            "rates": [round(float(rate.detach()), 3) for rate in net.rates()],
-        }
-        if (epoch + 1) % save_every == 0 or epoch + 1 == recipe.epochs:
-            line |= tested(net, material)
-            _save(out / "last.pt", net, optimiser, schedules, epoch + 1, recipe, material)
-        line["minutes"] = round((time.monotonic() - began) / 60, 1)
-        print(json.dumps(line), flush=True)
-        with (out / "log.jsonl").open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        saved = torch.load(out / "last.pt", weights_only=True)
+        net.load_state_dict(saved["net"])
+        torch.set_rng_state(saved["random"])
+    began, first = time.monotonic(), 0
+    for stage in recipe.stages:
+        last = first + stage.epochs
+        if saved["epochs"] < last:
+            optimiser, schedule = _optimiser(net, stage, recipe)
+            if saved["epochs"] > first:
+                optimiser.load_state_dict(saved["optimiser"])
+                schedule.load_state_dict(saved["schedule"])
+            for epoch in range(max(first, saved["epochs"]), last):
+                _set_width(net, stage, (epoch - first) / stage.epochs)
+                line = _epoch(net, material, optimiser, stage, recipe, epoch)
+                schedule.step()
+                if (epoch + 1) % save_every == 0 or epoch + 1 == last:
+                    line |= tested(net, material)
+                    _save(out / "last.pt", net, optimiser, schedule, epoch + 1, recipe, material)
+                line["minutes"] = round((time.monotonic() - began) / 60, 1)
+                print(json.dumps(line), flush=True)
+                with (out / "log.jsonl").open("a") as log:
+                    log.write(json.dumps(line) + "\n")
+        first = last
     net.set_width(None)
     return net
 
 
-Schedules = list[torch.optim.lr_scheduler.LRScheduler]
+def _set_width(net: KeywordNet, stage: Stage, progress: float) -> None:
+    rounded = not stage.delays or progress >= ROUNDED_FROM
+    net.set_width(None if rounded else width(progress, net.shape.span))
 
 
-def _optimiser(net: KeywordNet, recipe: Recipe) -> tuple[torch.optim.Optimizer, Schedules]:
+def _epoch(
+    net: KeywordNet,
+    material: Material,
+    optimiser: torch.optim.Optimizer,
+    stage: Stage,
+    recipe: Recipe,
+    epoch: int,
+) -> dict[str, Any]:
+    """Train for one epoch; return its line of the log."""
+    losses, hits = [], []
+    net.dropout = stage.dropout
+    for batch in material.epoch(stage, recipe, np.random.default_rng((recipe.seed, epoch))):
+        net.train()
+        loss, logits = loss_of(net, batch, smoothing=recipe.smoothing, sparsity=stage.sparsity)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        for synapses in net.synapses():
+            synapses.clamp()
+        losses.append(float(loss.detach()))
+        hits.append(float((logits.argmax(dim=1) == batch[2]).float().mean()))
+    return {
+        "epoch": epoch + 1,
+        "loss": round(float(np.mean(losses)), 4),
+        "train": round(float(np.mean(hits)), 4),
+        "rates": [round(float(rate.detach()), 3) for rate in net.rates()],
+    }
+
+
+def _optimiser(
+    net: KeywordNet, stage: Stage, recipe: Recipe
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     positions = [s.position for s in net.synapses()]
     learned = [p for p in positions if p.requires_grad]
     others = [p for p in net.parameters() if all(p is not q for q in positions)]
     groups: list[dict[str, Any]] = [{"params": others, "weight_decay": recipe.weight_decay}]
-    if learned:
+    if learned and stage.delays:
         groups.append({"params": learned, "weight_decay": 0.0, "lr": recipe.position_rate})
-    optimiser = torch.optim.Adam(groups, lr=recipe.rate)
-    return optimiser, [torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)]
-
-
-def _resumed(
-    path: Path, net: KeywordNet, optimiser: torch.optim.Optimizer, schedules: Schedules
-) -> int:
-    saved = torch.load(path, weights_only=True)
-    net.load_state_dict(saved["net"])
-    optimiser.load_state_dict(saved["optimiser"])
-    for schedule, state in zip(schedules, saved["schedules"], strict=True):
-        schedule.load_state_dict(state)
-    torch.set_rng_state(saved["random"])
-    return int(saved["epochs"])
+    optimiser = torch.optim.Adam(groups, lr=stage.rate)
+    return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, stage.epochs)
 
 
 def _save(
     path: Path,
     net: KeywordNet,
     optimiser: torch.optim.Optimizer,
-    schedules: Schedules,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
     epochs: int,
     recipe: Recipe,
     material: Material,
@@ -332,7 +386,7 @@ def _save(
     state = {
         "net": net.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "schedules": [schedule.state_dict() for schedule in schedules],
+        "schedule": schedule.state_dict(),
         "epochs": epochs,
         "random": torch.get_rng_state(),
         "recipe": asdict(recipe),

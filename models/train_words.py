@@ -40,7 +40,7 @@ def train_keyword(
     Raises InputError.
     """
     recipe = recipe or Recipe()
-    recipe = replace(recipe, seed=seed, epochs=epochs or recipe.epochs)
+    recipe = replace(recipe, seed=seed).lasting(epochs or recipe.epochs)
     material = material_of(data, words, noise)
     train(out, material, recipe, resume=resume)
     return out / "last.pt", material

@@ -27,6 +27,7 @@ from edgesnn.models.keyword_net import LABELS, UNKNOWN  # noqa: E402
 from edgesnn.models.train_keyword import (  # noqa: E402
     Recipe,
     Sounds,
+    Stage,
     accuracy,
     network_from,
     train,
@@ -34,7 +35,7 @@ from edgesnn.models.train_keyword import (  # noqa: E402
 from edgesnn.models.train_words import sounds, train_keyword  # noqa: E402
 from edgesnn.quantize.ship_keyword import bundled, integer_evidence  # noqa: E402
 
-SMALL = Recipe(epochs=1, batch=8, extra=4, noises=2, shape={"hidden": 8, "span": 4})
+SMALL = Recipe(batch=8, noises=2, shape={"hidden": 8, "span": 4}).lasting(2)
 
 
 def word(seed: int, seconds: float = 0.3, rate: int = 8000) -> np.ndarray:
@@ -156,9 +157,11 @@ def test_what_is_no_data_set_is_named(tmp_path: Path) -> None:
             read(tmp_path, 8000)
 
 
-def test_training_goes_on_where_it_was_stopped(digits: Path, tmp_path: Path) -> None:
-    """One epoch and then the second gives the network of two epochs at once."""
-    recipe = Recipe(epochs=2, batch=8, noises=2, shape={"hidden": 8, "span": 4})
+@pytest.mark.parametrize("last", [1, 4])
+def test_training_goes_on_where_it_was_stopped(digits: Path, tmp_path: Path, last: int) -> None:
+    """One epoch and then the others give the network of five epochs at once."""
+    recipe = Recipe(batch=8, noises=2, shape=SMALL.shape).lasting(5)
+    assert [stage.epochs for stage in recipe.stages] == [4, 1]
     whole = train(tmp_path / "a", sounds(digits, None, None), recipe)
 
     class Stopped(Exception):
@@ -167,16 +170,16 @@ def test_training_goes_on_where_it_was_stopped(digits: Path, tmp_path: Path) -> 
     material = sounds(digits, None, None)
 
     class Once(Sounds):
-        def epoch(self, recipe: Recipe, rng: np.random.Generator) -> list:
-            if self.seen:
+        def epoch(self, stage: Stage, recipe: Recipe, rng: np.random.Generator) -> list:
+            if self.seen == last:
                 raise Stopped
-            self.seen = True
-            return super().epoch(recipe, rng)
+            self.seen += 1
+            return super().epoch(stage, recipe, rng)
 
-    material.__class__, material.seen = Once, False
+    material.__class__, material.seen = Once, 0
     with pytest.raises(Stopped):
         train(tmp_path / "b", material, recipe, save_every=1)
-    assert torch.load(tmp_path / "b" / "last.pt", weights_only=True)["epochs"] == 1
+    assert torch.load(tmp_path / "b" / "last.pt", weights_only=True)["epochs"] == last
     parts = train(tmp_path / "b", sounds(digits, None, None), recipe, resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, parts.state_dict()[name]), name
@@ -214,13 +217,13 @@ def test_each_data_set_is_trained_on_and_shipped(
     folder = folders(kind, tmp_path, digits, commands)
     monkeypatch.setattr("edgesnn.models.train_words.Recipe", lambda: SMALL)
     out = tmp_path / "out"
-    train_app("keyword", out, TrainingOptions(data=folder, epochs=1))
+    train_app("keyword", out, TrainingOptions(data=folder, epochs=2))
     assert f"{data}: " in capsys.readouterr().out
     bundle = load_bundle(out / "keyword.json")
     (row,) = bundle.card["accuracy"]
     assert (row["data"], row["n"]) == (data, n)
     trained = network_from(out / "last.pt")
-    _, material = train_keyword(out, data=folder, epochs=1, recipe=SMALL, resume=True)
+    _, material = train_keyword(out, data=folder, epochs=2, recipe=SMALL, resume=True)
     ((_, batches, classes),) = material.checks()
     assert row["accuracy"] == pytest.approx(accuracy(trained.net, batches, classes), abs=1e-4)
     evidence, labels = integer_evidence(bundle, batches)
