@@ -2,15 +2,15 @@
 
     voice     events of the last `window_us` reach `voice_events`: a word begins (with the steps of
               the last `lead_us`, which were too quiet to tell)
-    E         evidence, the sum of the outputs since the word's beginning; p = softmax(E / scale)
+    E         evidence, the sum of the outputs since the word's beginning and up to `trail_us` after
+              its last voice: what the delays still bring of it; p = softmax(E / scale)
     end       no voice for `hang_us`: the class with most evidence is told, or "unknown" where its
               p does not reach `enter` or the word did not last from `least_us` to `most_us`
     rest      then the network goes back to its initial state: each word is heard on its own
 
 With the exit rule margin:X a word is told as soon as its p leads by X (and `least_us` have been
 heard); what follows up to the end belongs to the same word. Nothing waits for silent steps: when
-the voice ends is known `hang_us` later, and the evidence is that of the word alone. Event time
-only: replay gives the same words.
+the voice ends is known `hang_us` later. Event time only: replay gives the same words.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class SpottingSpec:
     window_us: int
     lead_us: int
     hang_us: int
+    trail_us: int
     least_us: int
     most_us: int
     hold_us: int
@@ -51,6 +52,7 @@ class SpottingState:
 
     recent: tuple[tuple[int, int, tuple[int, ...]], ...]
     evidence: tuple[int, ...]
+    trailing: tuple[int, ...]
     began_us: int | None
     voice_us: int
     told: bool
@@ -76,15 +78,15 @@ class Spotter:
         """Forget everything, also the word that is held."""
         zeros = (0,) * len(self._spec.labels)
         held = Decision(0, NOTHING, self.nothing, 1.0, 0.0)
-        self.restore(SpottingState((), zeros, None, 0, False, True, NOTHING, held))
+        self.restore(SpottingState((), zeros, zeros, None, 0, False, True, NOTHING, held))
 
     def snapshot(self) -> SpottingState:
         """Return what `restore` needs to go on from here."""
         recent = tuple((t, n, tuple(y.tolist())) for t, n, y in self._recent)
-        evidence = tuple(self._evidence.tolist())
         return SpottingState(
             recent,
-            evidence,
+            tuple(self._evidence.tolist()),
+            tuple(self._trailing.tolist()),
             self._began_us,
             self._voice_us,
             self._told,
@@ -97,6 +99,7 @@ class Spotter:
         """Go on from a snapshot of a spotter of the same spec."""
         self._recent = deque((t, n, np.array(y, np.int64)) for t, n, y in state.recent)
         self._evidence = np.array(state.evidence, np.int64)
+        self._trailing = np.array(state.trailing, np.int64)
         self._began_us, self._voice_us = state.began_us, state.voice_us
         self._told, self._fresh, self._best = state.told, state.fresh, state.best
         self.held = state.held
@@ -131,8 +134,13 @@ class Spotter:
                 return self._silent(t_us)
             self._began_us = t_us
             self._evidence = np.sum([old for _, _, old in self._recent], axis=0)
+            self._trailing = np.zeros_like(self._evidence)
         else:
-            self._evidence = self._evidence + y
+            # What comes long after the voice counts only if the voice comes back.
+            self._trailing = self._trailing + y
+            if t_us - self._voice_us <= self._spec.trail_us:
+                self._evidence = self._evidence + self._trailing
+                self._trailing = np.zeros_like(self._trailing)
         self.probabilities = self._softmax()
         if self._evidence.any():
             self._best = int(self._evidence.argmax())

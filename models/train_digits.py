@@ -24,6 +24,7 @@ from edgesnn.events import Events
 
 from .digits_data import jittered, latency_spikes
 from .digits_net import DigitNet, DigitShape
+from .digits_teacher import Teacher, distilled, taught
 from .nmnist import changed, spikes_of
 
 
@@ -33,7 +34,8 @@ class Recipe:
 
     phases: (steps of a trial, epochs), one after the other. dark: whether dark pixels spike too.
     jitter: see `digits_data.jittered`. alpha: of the surrogate gradient; sharpness: see
-    `DigitNet.logits`.
+    `DigitNet.logits`. teacher: epochs of a conventional network that the last phase learns from
+    (0: none), taught: what its view weighs beside the labels.
     """
 
     phases: tuple[tuple[int, float], ...]
@@ -45,12 +47,14 @@ class Recipe:
     dropout: float = 0.1
     alpha: float = 2.0
     sharpness: float = 12.0
+    teacher: float = 0.0
+    taught: float = 0.7
     seed: int = 0
     shape: dict[str, Any] = field(default_factory=dict)
 
 
 MNIST = Recipe(
-    phases=((2, 3), (3, 2), (6, 3)),
+    phases=((2, 4), (6, 3)),
     jitter={"degrees": 10, "scale": 0.1, "shear": 0.1, "shift": 2.5, "flip": False, "erase": 0.0},
     rate=4e-3,
     sharpness=8.0,
@@ -63,6 +67,7 @@ FASHION = Recipe(
     rate=4e-3,
     dropout=0.0,
     sharpness=10.0,
+    teacher=8,
     shape={"steps": 6, "near": 40, "far": 80, "deep": 80, "ramp": True},
 )
 NMNIST = Recipe(
@@ -206,6 +211,9 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.rate, total_steps=len(plan), pct_start=0.1
     )
+    teacher = None
+    if recipe.teacher:
+        teacher = _teacher(out, digits, recipe, net.shape, len(plan), resume=resume)
     order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed))
     done = 0
     if resume and (out / "last.pt").exists():
@@ -225,7 +233,12 @@ def train(
         x, labels = digits.drawn(next(order), steps)
         net.train()
         logits = net.logits(net(x), steps, recipe.sharpness)
-        loss = F.cross_entropy(logits, labels)
+        if teacher is not None and steps == net.shape.steps:
+            with torch.no_grad():
+                view = teacher(x)
+            loss = distilled(logits, labels, view, recipe.taught)
+        else:
+            loss = F.cross_entropy(logits, labels)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -249,6 +262,27 @@ def train(
             random = (torch.get_rng_state(), digits.random_state())
             _save(out / "last.pt", net, optimiser, schedule, update, recipe, random)
     return net
+
+
+def _teacher(
+    out: Path, digits: Digits, recipe: Recipe, shape: DigitShape, updates: int, *, resume: bool
+) -> Teacher:
+    """Return the trained teacher of a network that gets `updates`; it is kept in `out`."""
+    teacher, path = Teacher(shape.size, shape.padding, shape.classes), out / "teacher.pt"
+    if resume and path.exists():
+        teacher.load_state_dict(torch.load(path, weights_only=True))
+        return teacher.eval()
+    order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed + 1))
+    epochs = sum(share for _, share in recipe.phases)
+    taught(
+        teacher,
+        lambda chosen: digits.drawn(chosen, shape.steps),
+        order,
+        max(2, round(updates * recipe.teacher / epochs)),
+        out / "log.jsonl",
+    )
+    torch.save(teacher.state_dict(), path)
+    return teacher
 
 
 def planned(recipe: Recipe, count: int, updates: int | None) -> list[int]:

@@ -38,6 +38,7 @@ SPOTTING = SpottingSpec(
     window_us=50_000,
     lead_us=150_000,
     hang_us=180_000,
+    trail_us=100_000,
     least_us=120_000,
     most_us=1_500_000,
     hold_us=300_000,

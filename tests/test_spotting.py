@@ -20,6 +20,7 @@ SPEC = SpottingSpec(
     window_us=50_000,
     lead_us=100_000,
     hang_us=100_000,
+    trail_us=50_000,
     least_us=100_000,
     most_us=1_000_000,
     hold_us=200_000,
