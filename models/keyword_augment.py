@@ -69,7 +69,8 @@ class Augmentation:
     def noise(self, seconds: float, rng: Generator) -> Floats:
         """Return a stretch of background noise at a level of its own: an "unknown" sound."""
         x = self._stretch(int(seconds * self._spec.rate_hz), rng)
-        return np.clip(x * 10 ** (rng.uniform(-30, 0) / 20) / (np.abs(x).max() + 1e-9), -1, 1)
+        level = float(10 ** (rng.uniform(-30, 0) / 20) / (np.abs(x).max() + 1e-9))
+        return np.clip(x * level, -1, 1)
 
     def _noise(self, x: Floats, how: Changes, rng: Generator) -> Floats:
         noise = self._stretch(len(x), rng)

@@ -54,20 +54,20 @@ class Recipe:
 
 
 MNIST = Recipe(
-    phases=((2, 4), (6, 3)),
+    phases=((2, 6), (6, 6)),
     jitter={"degrees": 10, "scale": 0.1, "shear": 0.1, "shift": 2.5, "flip": False, "erase": 0.0},
     rate=4e-3,
     sharpness=8.0,
     shape={"steps": 6},
 )
 FASHION = Recipe(
-    phases=((2, 3), (3, 4), (6, 5)),
+    phases=((2, 4), (3, 5), (6, 7)),
     jitter={"degrees": 0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flip": True, "erase": 0.0},
     dark=True,
     rate=4e-3,
     dropout=0.0,
     sharpness=10.0,
-    teacher=8,
+    teacher=10,
     shape={"steps": 6, "near": 40, "far": 80, "deep": 80, "ramp": True},
 )
 NMNIST = Recipe(
