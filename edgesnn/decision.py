@@ -74,7 +74,8 @@ class Snapshot:
 
     t_us: event time. frame: uint8 (2, height, width), event counts of the last display window
     (about 40 ms) at sensor resolution or below, 128 x 128 at most; of a sensor of one row (sound)
-    (2, width, steps), its history, newest at the right. probabilities: float (classes,).
+    (2, width, steps), its history, newest at the right; of pictures the last one, spikes that came
+    before the network was sure counted three times. probabilities: float (classes,).
     decision: the one that holds. steps_late: steps whose latency exceeded step_us.
     event_rate_hz: over the last quarter second. rates_hz: its history, oldest first.
     """

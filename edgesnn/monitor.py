@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from edgesnn.decision import Decision, Snapshot
 from edgesnn.encoder import Grid
-from edgesnn.events import Events
+from edgesnn.events import Events, empty_events
 from edgesnn.meter import LatencyMeter, RateMeter
 from edgesnn.slicer import Step
+from edgesnn.trial import Turn
 
 _WINDOW_US = 40_000  # of event time in a picture
 _RASTER_STEPS = 128  # columns of the picture of a sensor that is one row: sound
 _LARGEST = 128  # pixels of a picture along either side
+_SEEN = 3  # brightness of a spike that the network used before it was sure; of the others: 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class _Newest:
     t_us: int
-    recent: tuple[Events, ...]
+    recent: tuple[tuple[Events, int], ...]
     probabilities: NDArray[np.float64]
     decision: Decision
     counts: Counts
@@ -50,27 +52,43 @@ class LiveMonitor:
     """The Monitor of one run: `show` on the running thread, `latest` on any other."""
 
     def __init__(
-        self, size: tuple[int, int], labels: tuple[str, ...], latency: LatencyMeter
+        self,
+        size: tuple[int, int],
+        labels: tuple[str, ...],
+        latency: LatencyMeter,
+        *,
+        pictures: bool = False,
     ) -> None:
-        """Prepare for a sensor of size (width, height); latency: the run's own meter."""
+        """Prepare for a sensor of size (width, height).
+
+        latency: the run's own meter. pictures: the events are pictures, each one a trial, which
+        stays in view until the next one.
+        """
         self._raster = size[1] == 1
+        self._pictures = pictures
         shrink = -(-max(size) // _LARGEST)
         self._grid = Grid(np.arange(size[0]) // shrink, np.arange(size[1]) // shrink)
         self._labels = labels
         self._latency = latency
         self._rates = RateMeter()
-        self._recent: deque[Step] = deque()
+        self._recent: deque[tuple[Step, int]] = deque()
         self._newest: _Newest | None = None
 
     def show(
-        self, step: Step, probabilities: NDArray[np.float64], held: Decision, counts: Counts
+        self,
+        step: Step,
+        probabilities: NDArray[np.float64],
+        held: Decision,
+        counts: Counts,
+        turn: Turn = "step",
     ) -> None:
-        """Publish the state after a step; probabilities must not be written to afterwards."""
+        """Publish the state after a step; probabilities must not be written to afterwards.
+
+        turn: what the network did with the step.
+        """
         self._rates.add(step.start_us, step.end_us, len(step.events))
-        self._recent.append(step)
-        while self._old(step):
-            self._recent.popleft()
-        recent = tuple(shown.events for shown in self._recent)
+        self._keep(step, turn)
+        recent = tuple((shown.events, strength) for shown, strength in self._recent)
         self._newest = _Newest(
             step.end_us,
             recent,
@@ -86,7 +104,9 @@ class LiveMonitor:
         newest = self._newest
         if newest is None:
             return None
-        counts = [self._grid.count(events) for events in newest.recent]
+        counts = [strength * self._grid.count(events) for events, strength in newest.recent]
+        if not counts:
+            counts = [self._grid.count(empty_events())]
         frame = scrolled(counts) if self._raster else sum(counts)
         return Snapshot(
             t_us=newest.t_us,
@@ -104,11 +124,23 @@ class LiveMonitor:
             rates_hz=newest.rates_hz,
         )
 
+    def _keep(self, step: Step, turn: Turn) -> None:
+        """Add a step to the picture, and take away what is out of it."""
+        if self._pictures:
+            if turn == "reset":
+                self._recent.clear()
+            if len(step.events):
+                self._recent.append((step, 1 if turn == "skip" else _SEEN))
+            return
+        self._recent.append((step, 1))
+        while self._old(step):
+            self._recent.popleft()
+
     def _old(self, step: Step) -> bool:
         """Whether the oldest step is out of the picture."""
         if self._raster:
             return len(self._recent) > _RASTER_STEPS
-        return self._recent[0].end_us <= step.end_us - _WINDOW_US
+        return self._recent[0][0].end_us <= step.end_us - _WINDOW_US
 
 
 def scrolled(counts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:

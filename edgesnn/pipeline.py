@@ -193,7 +193,12 @@ class _Flow:
         self._sinks = sinks
         self._probe = probe
         self._latency = LatencyMeter()
-        self.monitor = LiveMonitor(source.size, bundle.readout.labels, self._latency)
+        self.monitor = LiveMonitor(
+            source.size,
+            bundle.readout.labels,
+            self._latency,
+            pictures=bundle.latency is not None,
+        )
         self._counts = Counts(0, 0, 0, 0, 0)
         self._held_us = [0] * len(bundle.readout.labels)
         self._first_us: int | None = None
@@ -251,7 +256,7 @@ class _Flow:
         times.append(clock())
         self._count(step, latency_ns)
         self._tell(change, latency_ns)
-        self.monitor.show(step, self._readout.probabilities, self._decision, self._counts)
+        self.monitor.show(step, self._readout.probabilities, self._decision, self._counts, turn)
         times.append(clock())
         if self._probe is not None:
             for name, i in (("encode", 0), ("step", 1), ("readout", 2), ("show", 3)):

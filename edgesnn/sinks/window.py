@@ -150,6 +150,8 @@ def window_image(snapshot: Snapshot | None) -> Image:
     answer, colour = decision.label, _FAINT
     if decision.index != NOTHING:
         answer += f"  {100 * snapshot.probabilities[decision.index]:.0f} %"
+        if decision.window_steps:
+            answer += f"  sure at step {decision.exit_step} of {decision.window_steps}"
         colour = _ACCENT
     _write(image, answer, 36, 0.75, colour)
     numbers = (

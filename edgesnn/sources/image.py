@@ -26,7 +26,7 @@ PERIOD_US = 500_000
 _LEAST_SIDE = 8
 _LEAST_CONTRAST = 24
 _FIGURE = 20 / 28  # of the image's side that MNIST's digits take
-_BREATH_S = 0.005
+_BREATH_S = 0.001
 Image = NDArray[np.uint8]
 
 

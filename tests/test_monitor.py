@@ -1,0 +1,50 @@
+"""What displays see: the last moment of a camera, and the whole last picture of trials."""
+
+import numpy as np
+import pytest
+
+from edgesnn.decision import Decision
+from edgesnn.events import Events, events_from_arrays
+from edgesnn.meter import LatencyMeter
+from edgesnn.monitor import Counts, LiveMonitor
+from edgesnn.slicer import Step
+from edgesnn.trial import Turn
+
+STEP_US = 5_000
+HELD = Decision(0, -1, "nothing", 1.0, 0.0)
+
+
+def pixel(x: int) -> Events:
+    return events_from_arrays(np.array([0]), np.array([x]), np.array([0]), np.array([1]))
+
+
+def seen(*, pictures: bool, steps: list[tuple[Events, Turn]]) -> list[int]:
+    """Return the ON counts of the first row after the steps."""
+    monitor = LiveMonitor((8, 2), ("a", "b"), LatencyMeter(), pictures=pictures)
+    for i, (events, turn) in enumerate(steps):
+        step = Step(i, i * STEP_US, (i + 1) * STEP_US, events, 0)
+        monitor.show(step, np.array([0.5, 0.5]), HELD, Counts(i, 0, 0, 0, 0), turn)
+    snapshot = monitor.latest()
+    assert snapshot is not None
+    return snapshot.frame[1, 0].tolist()
+
+
+def test_a_picture_stays_until_the_next_one_and_what_was_used_is_bright() -> None:
+    none = pixel(0)[:0]
+    trial: list[tuple[Events, Turn]] = [(pixel(1), "reset"), (pixel(2), "step"), (pixel(3), "skip")]
+    pause: list[tuple[Events, Turn]] = [(none, "skip")] * 100
+    assert seen(pictures=True, steps=trial + pause) == [0, 3, 3, 1, 0, 0, 0, 0]
+    following: list[tuple[Events, Turn]] = [(pixel(6), "reset")]
+    assert seen(pictures=True, steps=trial + pause + following) == [0, 0, 0, 0, 0, 0, 3, 0]
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_nothing_yet_is_an_empty_frame(pictures: bool) -> None:
+    assert seen(pictures=pictures, steps=[(pixel(0)[:0], "skip")]) == [0] * 8
+
+
+def test_events_of_a_camera_fade_after_40_ms() -> None:
+    none = pixel(0)[:0]
+    shown = [(pixel(1), "step"), *[(none, "step")] * 7]
+    assert seen(pictures=False, steps=shown)[1] == 1
+    assert seen(pictures=False, steps=[*shown, (none, "step")])[1] == 0
