@@ -116,14 +116,26 @@ def open_file(
             )
         step_us = bundle.program.step_us
         return open_images(path, bundle.latency, step_us=step_us, speed=speed, loop=loop)
-    _check_takes_events(bundle, path.name)
     from edgesnn.sources.recording import open_recording
 
-    return open_recording(path, speed=speed, loop=loop, size=size)
+    recording = open_recording(path, speed=speed, loop=loop, size=size)
+    if recording.size != _own_size(bundle):
+        _check_takes_events(bundle, path.name)
+    return recording
+
+
+def _own_size(bundle: Bundle) -> tuple[int, int] | None:
+    """Return the size of the events that a model's sound or pictures become: --record keeps them.
+
+    None where the events come from a sensor.
+    """
+    if bundle.hearing is not None:
+        return bundle.hearing.size
+    return None if bundle.latency is None else (bundle.latency.size, bundle.latency.size)
 
 
 def _check_takes_events(bundle: Bundle, source: str) -> None:
-    """Raise InputError when a model takes sound or pictures, and not events as they come."""
+    """Raise InputError when a model takes sound or pictures, and not the events of a sensor."""
     name = bundle.program.name
     if bundle.hearing is not None:
         raise InputError(f"the model {name} takes sound, and {source} is none")

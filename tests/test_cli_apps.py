@@ -97,6 +97,20 @@ def test_pictures_are_answered_before_the_window_is_over(line: Line) -> None:
     assert all(t["exit_step"] == t["window_steps"] for t in full[:-1])
 
 
+@pytest.mark.parametrize("kind", ["aedat4", "npz"])
+@pytest.mark.parametrize(("app", "model"), [("keyword", "keyword"), ("digits", "mnist")])
+def test_a_recording_of_events_says_the_same(
+    line: Line, tmp_path: Path, app: str, model: str, kind: str
+) -> None:
+    base, kept = ("run", app, "--model", model, "--json", "--speed", "max"), tmp_path / f"k.{kind}"
+    _, wanted, _ = line(*base, "--record", str(kept))
+    code, lines, _ = line(*base, "--file", str(kept))
+    assert code == 0 and lines[-1]["events"] == wanted[-1]["events"]
+    assert words(lines) == words(wanted) and len(words(lines)) > 5
+    first, same = ([(t["t_us"], t["label"]) for t in told[:5]] for told in (lines, wanted))
+    assert first == same
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
