@@ -75,9 +75,7 @@ def _gesture(
     show(table)
     state = "carried over" if options.carry_state else "reset before each recording"
     print(f"{_right(report)} (state {state})")
-    if report["exit"] is not None:
-        saved = percent(report["exit"]["steps_saved"])
-        print(f"exit {report['exit']['rule']}: {saved} of the steps were not needed")
+    _print_saved(report)
 
 
 def _keyword(
@@ -106,6 +104,7 @@ def _keyword(
     print(f"told just once and rightly in a stream: {percent(report['spotted'])}")
     if report["told_after_end_s"] is not None:
         print(f"told {1e3 * report['told_after_end_s']:.0f} ms after the end (median)")
+    _print_saved(report)
 
 
 def _digits(bundle: Bundle, model: Model, data: Path, rule: ExitRule, *, as_json: bool) -> None:
@@ -131,6 +130,12 @@ def _digits(bundle: Bundle, model: Model, data: Path, rule: ExitRule, *, as_json
         f"operations: {work['done']:,.0f} until then of {work['whole_window']:,.0f} in the whole "
         f"window ({percent(work['saved_share'])} saved); dense: {work['dense_whole_window']:,}"
     )
+
+
+def _print_saved(report: dict[str, Any]) -> None:
+    if report["exit"] is not None:
+        saved = percent(report["exit"]["steps_saved"])
+        print(f"exit {report['exit']['rule']}: {saved} of the steps were not needed")
 
 
 def _right(report: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ ends; no step after its end is used. Spotted: what the stream tells, silence aro
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,15 @@ def evaluate_keyword(
     confusion = np.zeros((_DIGITS, _DIGITS), np.int64)
     speakers: dict[str, list[int]] = {}
     spotted, told_after_s, per_file = 0, [], []
+    rested = steps = 0
     stream = model.stream()
     for item in recordings:
         sound = read_sound(item.path, bundle.hearing.rate_hz)
         evidence = closed_evidence(bundle, stream, sound)
         predicted = int(evidence[:_DIGITS].argmax())
         confusion[item.digit, predicted] += 1
-        told = spotted_words(bundle, stream, sound, rule)
+        heard = spotted_words(bundle, stream, sound, rule)
+        told, rested, steps = heard.told, rested + heard.rested, steps + heard.steps
         words = [decision.index for decision in told]
         spotted += words == [item.digit]
         if words:
@@ -72,6 +75,7 @@ def evaluate_keyword(
             }
         )
     correct = int(np.trace(confusion))
+    early = rule is not None and rule.kind == "margin"
     return {
         "accuracy": correct / len(recordings),
         "n": len(recordings),
@@ -79,7 +83,7 @@ def evaluate_keyword(
         "per_speaker": {name: sum(hits) / len(hits) for name, hits in sorted(speakers.items())},
         "spotted": spotted / len(recordings),
         "told_after_end_s": float(np.median(told_after_s)) if told_after_s else None,
-        "exit": None if rule is None else str(rule),
+        "exit": {"rule": str(rule), "steps_saved": rested / steps} if early else None,
         "confusion": confusion.tolist(),
         "per_file": per_file,
     }
@@ -94,21 +98,35 @@ def closed_evidence(bundle: Bundle, stream: Stream, sound: Floats) -> NDArray[np
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class Spotted:
+    """What a stream told, in order, and how many of its steps the network rested."""
+
+    told: tuple[Decision, ...]
+    rested: int
+    steps: int
+
+
 def spotted_words(
     bundle: Bundle, stream: Stream, sound: Floats, rule: ExitRule | None = None
-) -> list[Decision]:
-    """Return the words that a stream tells of a sound with silence behind it, in order."""
+) -> Spotted:
+    """Return what a stream tells of a sound with silence behind it."""
     assert bundle.hearing is not None
     stream.reset()
     readout = open_readout(bundle.readout, rule)
     silence = np.zeros(round(_AFTER_S * bundle.hearing.rate_hz))
-    told, end_us = [], 0
-    for x, events, end_us in inputs_of(bundle, np.concatenate([sound, silence])):
-        if readout.turn(events) == "reset":
+    inputs = inputs_of(bundle, np.concatenate([sound, silence]))
+    told, rested, end_us = [], 0, 0
+    for x, events, end_us in inputs:
+        turn = readout.turn(events)
+        if turn == "reset":
             stream.reset()
-        told.append(readout.update(stream.step(x), events, end_us))
+        y = None if turn == "skip" else stream.step(x)
+        rested += turn == "skip"
+        told.append(readout.update(y, events, end_us))
     told.append(readout.finish(end_us))
-    return [decision for decision in told if decision is not None and decision.index != NOTHING]
+    words = tuple(d for d in told if d is not None and d.index != NOTHING)
+    return Spotted(words, rested, len(inputs))
 
 
 def inputs_of(bundle: Bundle, sound: Floats) -> list[tuple[NDArray[np.uint8], int, int]]:

@@ -71,7 +71,7 @@ FASHION = Recipe(
     shape={"steps": 6, "near": 40, "far": 80, "deep": 80, "ramp": True},
 )
 NMNIST = Recipe(
-    phases=((4, 40), (12, 20)),
+    phases=((4, 60), (12, 40)),
     jitter={},
     batch=40,
     rate=4e-3,

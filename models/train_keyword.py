@@ -83,7 +83,7 @@ class Recipe:
     longest: int = 100
     noises: int = 100
     seed: int = 0
-    shape: dict[str, Any] = field(default_factory=lambda: {"hidden": 192})
+    shape: dict[str, Any] = field(default_factory=lambda: {"hidden": 256})
 
     @property
     def epochs(self) -> int:

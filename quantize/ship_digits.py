@@ -23,6 +23,7 @@ from edgesnn.models.train_digits import network_from
 from edgesnn.trial import TrialSpec
 
 from .convert_digits import digits_program
+from .curve import training_curve
 from .integers import sum_bounds
 from .save import save_bundle
 
@@ -118,7 +119,8 @@ def ship(
 ) -> Bundle:
     """Write a bundle, measure it on `data` and write it again with what was measured."""
     draft = bundled(checkpoint, out, name=name, card=card)
-    return bundled(checkpoint, out, name=name, card={**card, **measured(draft, data, about)})
+    card = {**card, **measured(draft, data, about), "training_curve": training_curve(checkpoint)}
+    return bundled(checkpoint, out, name=name, card=card)
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from edgesnn.spotting import SpottingSpec
 
 from .calibrate import calibrated_scale
 from .convert_keyword import keyword_program
+from .curve import training_curve
 from .integers import sum_bounds
 from .save import save_bundle
 
@@ -107,7 +108,11 @@ def ship(checkpoint: Path, out: Path, *, material: Material, card: dict[str, Any
     draft = bundled(checkpoint, out, scale=1 / unit, card=card)
     evidence, labels = integer_evidence(draft, material.sample())
     scale = calibrated_scale(evidence[:, None], labels, unit)
-    card = {**card, "accuracy": measured(draft, material)}
+    card = {
+        **card,
+        "accuracy": measured(draft, material),
+        "training_curve": training_curve(checkpoint),
+    }
     return bundled(checkpoint, out, scale=scale, card=card)
 
 

@@ -149,6 +149,11 @@ def test_labelled_words_are_counted(line: Line, tmp_path: Path) -> None:
     assert code == 0 and (report["n"], report["correct"]) == (2, 1)
     assert report["confusion"][3][3] == report["confusion"][4][3] == 1
     assert report["per_speaker"] == {"ada": 0.5} and report["spotted"] == 0.5
+    assert report["exit"] is None
+    early = line("eval", "keyword", "--data", str(tmp_path), "--json", "--exit", "margin:0.5")[1][0]
+    assert early["exit"]["rule"] == "margin:0.5" and 0 < early["exit"]["steps_saved"] < 1
+    assert early["accuracy"] == report["accuracy"]
+    assert early["told_after_end_s"] < report["told_after_end_s"]
     _, (one,), _ = line("eval", "keyword", "--data", str(tmp_path), "--json", "--takes", "0-0")
     assert one["n"] == 1 and math.isclose(one["accuracy"], 1.0)
 

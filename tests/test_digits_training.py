@@ -95,6 +95,7 @@ def test_training_ends_in_a_bundle_that_was_measured(
     assert card["exact_exit"]["answers_changed"] == 0
     assert card["sparsity"]["most_spikes_of_a_neuron"] <= 1
     assert len(card["margin_exit"]) == 5
+    assert card["training_curve"][-1]["update"] == 12 and "held_out" in card["training_curve"][0]
     # The integers that were measured are those of the network.
     net, _ = network_from(tmp_path / "last.pt")
     recipe = short(model)

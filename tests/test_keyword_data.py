@@ -222,6 +222,9 @@ def test_each_data_set_is_trained_on_and_shipped(
     bundle = load_bundle(out / "keyword.json")
     (row,) = bundle.card["accuracy"]
     assert (row["data"], row["n"]) == (data, n)
+    curve = bundle.card["training_curve"]
+    assert [point["epoch"] for point in curve] == [1, 2]
+    assert curve[-1][data] == row["accuracy"]
     trained = network_from(out / "last.pt")
     _, material = train_keyword(out, data=folder, epochs=2, recipe=SMALL, resume=True)
     ((_, batches, classes),) = material.checks()

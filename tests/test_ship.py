@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from edgesnn.backend import backend  # noqa: E402
 from edgesnn.bundle import load_bundle, verify  # noqa: E402
 from edgesnn.cli_train import TrainingOptions, train_app  # noqa: E402
 from edgesnn.quantize.calibrate import calibrated_scale  # noqa: E402
+from edgesnn.quantize.curve import training_curve  # noqa: E402
 from edgesnn.quantize.ship import macs_per_step  # noqa: E402
 
 
@@ -56,3 +59,16 @@ def test_the_scale_makes_confidence_honest():
     evidence[:, :, 0] = 10
     scale = calibrated_scale(evidence, labels, unit=1.0)
     assert 1 / (1 + np.exp(-10 / scale)) == pytest.approx(0.7, abs=0.02)
+
+
+def test_the_curve_is_short_ends_with_the_end_and_counts_repeated_lines_once(tmp_path):
+    assert training_curve(tmp_path / "last.pt") == []
+    lines = [{"teacher": 5, "loss": 1.0}]
+    lines += [{"epoch": i, "loss": 1 / i, "rates": [0.1], "minutes": i} for i in (1, 2, 3)]
+    lines += [{"epoch": i, "loss": 1 / i, "FSDD": i / 100} for i in range(1, 61)]
+    lines += [{"epoch": 60, "loss": 0.5, "FSDD": 0.99, "minutes": 9}]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    curve = training_curve(tmp_path / "last.pt")
+    assert 12 <= len(curve) <= 24
+    assert curve[-1] == {"epoch": 60, "loss": 0.5, "FSDD": 0.99}
+    assert all(set(point) == {"epoch", "loss", "FSDD"} for point in curve)
