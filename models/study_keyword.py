@@ -4,8 +4,8 @@
 
 QUESTION is one of these. delays: none, fixed random and learned delays, tested on takes 5 to 9.
 speakers: for each speaker, a network trained without them, tested on all their takes. neurons:
-sliding PSN and leaky neurons, on the same held-out speakers. All networks of a question are trained
-alike (`Recipe`, --epochs). The accuracy is that of the rounded network, whose integers are those of
+leaky neurons on the first three of these; the sliding PSNs to compare them with are those of
+`speakers`. All networks are trained alike (`Recipe`, --epochs). The accuracy is that of the rounded network, whose integers are those of
 the program. Goes on where it was stopped.
 """
 
@@ -31,11 +31,7 @@ Case = tuple[str, dict[str, Any], str | None]
 QUESTIONS: dict[str, list[Case]] = {
     "delays": [(kind, {"delays": kind}, None) for kind in ("none", "fixed", "learned")],
     "speakers": [(who, {}, who) for who in SPEAKERS],
-    "neurons": [
-        (f"{neuron}_{who}", {"neuron": neuron}, who)
-        for neuron in ("psn", "leaky")
-        for who in COMPARED_ON
-    ],
+    "neurons": [(f"leaky_{who}", {"neuron": "leaky"}, who) for who in COMPARED_ON],
 }
 
 
