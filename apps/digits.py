@@ -9,4 +9,5 @@ APP = App(
     sample="sample_digits.idx3-ubyte.gz",
     sources=("--webcam", "--camera", "--file"),
     event_model="nmnist",
+    samples=(("fashion", "sample_clothes.idx3-ubyte.gz"), ("nmnist", "sample_nmnist.bs2")),
 )

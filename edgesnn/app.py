@@ -19,7 +19,8 @@ class App:
 
     summary: one sentence for people. model: name of the bundle. sample: file in `edgesnn.apps` that
     is played when no source is named. sources: options of `edgesnn run` that it takes.
-    event_model: name of the bundle for events of a DVS, where it is another.
+    event_model: name of the bundle for events of a DVS, where it is another. samples: (name of a
+    bundle, its own sample), for bundles that the app's sample says nothing to.
     """
 
     name: str
@@ -28,6 +29,7 @@ class App:
     sample: str
     sources: tuple[str, ...] = ("--camera", "--webcam", "--file", "--demo")
     event_model: str | None = None
+    samples: tuple[tuple[str, str], ...] = ()
 
 
 def load_app(name: str) -> App:
@@ -38,9 +40,13 @@ def load_app(name: str) -> App:
     return app
 
 
-def sample_path(app: App) -> Path:
-    """Return where the app's sample recording lies; raises InputError when it is not installed."""
-    path = Path(str(resources.files("edgesnn.apps") / app.sample))
+def sample_path(app: App, model: str | None = None) -> Path:
+    """Return where the sample recording lies that shows a model, None: the app's own.
+
+    Raises InputError when it is not installed.
+    """
+    sample = dict(app.samples).get(model or app.model, app.sample)
+    path = Path(str(resources.files("edgesnn.apps") / sample))
     if not path.is_file():
         raise InputError(
             f"the sample recording {path} is missing from this installation; name a source "

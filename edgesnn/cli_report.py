@@ -69,7 +69,7 @@ def show_profile(
 
     where = SourceOptions(file=file)
     name = model_name_for(app, where, model_name)
-    report = profile(name, file or sample_path(app), backend_name, steps)
+    report = profile(name, file or sample_path(app, name), backend_name, steps)
     if as_json:
         print(json.dumps(report, ensure_ascii=False))
         return

@@ -60,16 +60,21 @@ def chosen_source(app: App, where: SourceOptions) -> Opener:
         _refuse_for_live(asked[0], where)
         return _live_source(where)
     speed, size = _speed(where.speed), _size(where.sensor)
-    path = where.file if where.file is not None else sample_path(app)
-    if where.file is None:
-        pace = "in real time" if speed == 1 else f"at speed {where.speed}"
-        others = ", ".join(app.sources[:-1])
-        print(
-            f"edgesnn: no source given, playing the bundled recording {path.name} {pace} "
-            f"({others} and {app.sources[-1]} are others)",
-            file=sys.stderr,
-        )
-    return lambda bundle: open_file(path, bundle, speed=speed, loop=where.loop, size=size)
+
+    def open_recorded(bundle: Bundle) -> Source:
+        path = where.file
+        if path is None:
+            path = sample_path(app, bundle.program.name)
+            pace = "in real time" if speed == 1 else f"at speed {where.speed}"
+            others = ", ".join(app.sources[:-1])
+            print(
+                f"edgesnn: no source given, playing the bundled recording {path.name} {pace} "
+                f"({others} and {app.sources[-1]} are others)",
+                file=sys.stderr,
+            )
+        return open_file(path, bundle, speed=speed, loop=where.loop, size=size)
+
+    return open_recorded
 
 
 def model_name(app: App, where: SourceOptions, given: str | None) -> str:

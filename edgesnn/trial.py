@@ -37,7 +37,8 @@ class TrialSpec:
     last step, from 1 on.
 
     scale: score units per nat (for the confidence shown, not for the answer). start_events: of a
-    step that begins a trial.
+    step that begins a trial. rest_steps: after a trial, in which none begins: what is left of a
+    recording that is a little longer than a trial is no second one.
     """
 
     labels: tuple[str, ...]
@@ -46,6 +47,7 @@ class TrialSpec:
     scale: float
     start_events: int = 1
     last: int = 1
+    rest_steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class TrialState:
     answered: bool
     best: int
     held: Decision
+    resting: int = 0
 
 
 def is_final(
@@ -97,14 +100,16 @@ class TrialReadout:
     def snapshot(self) -> TrialState:
         """Return what `restore` needs to go on from here."""
         scores, fired = tuple(self._scores.tolist()), tuple(self._fired.tolist())
-        return TrialState(scores, fired, self.at, self._answered, self._best, self.held)
+        return TrialState(
+            scores, fired, self.at, self._answered, self._best, self.held, self._resting
+        )
 
     def restore(self, state: TrialState) -> None:
         """Go on from a snapshot of a readout of the same spec."""
         self._scores = np.array(state.scores, np.int64)
         self._fired = np.array(state.fired, np.int64)
         self.at, self._answered, self._best = state.at, state.answered, state.best
-        self.held = state.held
+        self.held, self._resting = state.held, state.resting
         self.probabilities = self._softmax()
 
     def best(self) -> int:
@@ -114,7 +119,8 @@ class TrialReadout:
     def turn(self, events: int) -> Turn:
         """Say what the network shall do with a step that holds so many events; call before it."""
         if self.at == 0:
-            return "reset" if events >= self._spec.start_events else "skip"
+            begins = not self._resting and events >= self._spec.start_events
+            return "reset" if begins else "skip"
         return "skip" if self._answered else "step"
 
     def update(self, y: NDArray[np.int32] | None, events: int, t_us: int) -> Decision | None:
@@ -123,6 +129,7 @@ class TrialReadout:
         Returns the answer in the step that gives it, else None (latency_us is 0, see Readout).
         """
         if y is None and self.at == 0:
+            self._resting = max(0, self._resting - 1)
             return None
         if self.at == 0:
             self._scores[:], self._fired[:], self._answered = 0, 0, False
@@ -139,7 +146,7 @@ class TrialReadout:
             if over or self._sure(weight - 1):
                 answer = self._answer(t_us)
         if self.at == self._spec.steps:
-            self.at = 0
+            self.at, self._resting = 0, self._spec.rest_steps
         return answer
 
     def finish(self, t_us: int) -> Decision | None:

@@ -71,5 +71,6 @@ def _exit_policy(readout: AnyReadoutSpec | None) -> str:
                 f"reset; score += ({readout.last + readout.steps - 1} - t) * y for t = 0 to "
                 f"{readout.steps - 1}; "
                 f"argmax; final once no class can catch up, each gaining at most (next weight) * "
-                f"({readout.population} - its sum of y)"
+                f"({readout.population} - its sum of y); none begins in the {readout.rest_steps} "
+                "steps after"
             )

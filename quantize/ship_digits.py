@@ -28,6 +28,8 @@ from .integers import sum_bounds
 from .save import save_bundle
 
 IMAGE_STEP_US = 5_000
+REST_STEPS = 2
+"""After a trial of 300 ms: recordings of N-MNIST last up to 316 ms."""
 MARGINS = (0.05, 0.1, 0.2, 0.3, 0.5)
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -59,6 +61,7 @@ def bundled(checkpoint: Path, out: Path, *, name: str, card: dict[str, Any]) -> 
         scale=whole / recipe["sharpness"],
         start_events=1 if images else START_EVENTS,
         last=shape.last,
+        rest_steps=0 if images else REST_STEPS,
     )
     latency = None
     if images:

@@ -20,6 +20,15 @@ def test_every_app_is_a_frozen_description_with_a_playable_sample(name: str) -> 
     assert sum(len(packet.events) for packet in packets) > 2_000
 
 
+@pytest.mark.parametrize("model", ["nmnist"])
+def test_a_model_of_its_own_kind_has_a_sample_of_its_own(model: str) -> None:
+    app, bundle = load_app("digits"), load_bundle(model)
+    assert sample_path(app, model) != sample_path(app)
+    source = open_file(sample_path(app, model), bundle, speed=math.inf)
+    packets = iter(source.read, None)
+    assert sum(len(packet.events) for packet in packets) > 2_000
+
+
 def test_an_unknown_app_lists_the_known_ones() -> None:
     with pytest.raises(InputError, match="no app 'os'; the apps here are: gesture"):
         load_app("os")

@@ -113,6 +113,30 @@ def test_a_trial_from_start_to_rest() -> None:
     assert last is not None and (last.label, last.exit_step, last.t_us) == ("no", 3, 70)
 
 
+def test_what_is_left_of_a_recording_is_no_second_trial() -> None:
+    rules = TrialSpec(("no", "yes"), steps=2, population=2, scale=1.0, rest_steps=2)
+    readout, y = TrialReadout(rules, rule=NEVER), np.array([0, 1], np.int32)
+    turns = []
+    for t in range(10):
+        turns.append(readout.turn(9))
+        readout.update(None if turns[-1] == "skip" else y, 9, t)
+        kept = readout.snapshot()
+        readout.reset()
+        readout.restore(kept)
+    assert turns == [
+        "reset",
+        "step",
+        "skip",
+        "skip",
+        "reset",
+        "step",
+        "skip",
+        "skip",
+        "reset",
+        "step",
+    ]
+
+
 def test_a_trial_that_is_cut_short_is_answered_at_the_end() -> None:
     readout = TrialReadout(spec(2, 4, 2), rule=NEVER)
     assert readout.finish(5) is None
