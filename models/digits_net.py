@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from .ttfs import TtfsLayer, decode, sum_pool
+from .ttfs import TtfsLayer, decode, risen, sum_pool
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class DigitNet(nn.Module):
 
     def _risen(self, counts: Tensor) -> Tensor:
         """Return what potentials are made of: counts, or with ramps their sums over time."""
-        return counts.cumsum(0) if self.shape.ramp else counts
+        return risen(counts) if self.shape.ramp else counts
 
     def fired(self) -> list[float]:
         """Share of each layer's neurons that fired at the last forward pass."""

@@ -5,8 +5,8 @@
 QUESTION is one of these. delays: none, fixed random and learned delays, tested on takes 5 to 9.
 speakers: for each speaker, a network trained without them, tested on all their takes. neurons:
 leaky neurons on the first three of these; the sliding PSNs to compare them with are those of
-`speakers`. All networks are trained alike (`Recipe`, --epochs). The accuracy is that of the rounded network, whose integers are those of
-the program. Goes on where it was stopped.
+`speakers`. All networks are trained alike (`Recipe`, --epochs). The accuracy is that of the rounded
+network, whose integers are those of the program. Goes on where it was stopped.
 """
 
 from __future__ import annotations

@@ -150,7 +150,9 @@ class TtfsLayer(nn.Module):
             mean, deviation = self.mean / step, self.deviation / step
         threshold = _threshold(mean, deviation, self.bias)
         wide = (-1, *[1] * (x.ndim - 3))
-        fired = fire_once(x - threshold.view(wide), 1 / deviation.detach().view(wide), self.alpha)
+        # Adding what is negative spares the backward pass a negated copy of all potentials.
+        above = x + (-threshold).view(wide)
+        fired = fire_once(above, 1 / deviation.detach().view(wide), self.alpha)
         self.fired = fired[-1].detach().mean()
         return fired
 
@@ -159,13 +161,56 @@ def _threshold(mean: Tensor, deviation: Tensor, bias: Tensor) -> Tensor:
     return round_through(mean + deviation * bias).clamp_min(1)
 
 
+class _Risen(torch.autograd.Function):
+    """Sums over time, y[t] = sum_{u<=t} x[u], forward and backward in the memory layout of x."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = x.clone()
+        for t in range(1, len(y)):
+            y[t].add_(y[t - 1])
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        given = gradients[0].clone()
+        for t in range(len(given) - 2, -1, -1):
+            given[t].add_(given[t + 1])
+        return given
+
+
+def risen(counts: Tensor) -> Tensor:
+    """Return the sums over time (the first axis) of counts (T, ...)."""
+    return _Risen.apply(counts)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _SumPool(torch.autograd.Function):
+    """Sums of windows; backward, each input of a window gets the window's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, size: int) -> Tensor:
+        ctx.size = size
+        return F.avg_pool2d(x, size, divisor_override=1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        size, g = ctx.size, gradients[0].permute(0, 2, 3, 1)  # channels last, as convolutions are
+        many, height, width, channels = g.shape
+        shape = (many, height, size, width, size, channels)
+        spread = g[:, :, None, :, None].expand(shape).reshape(
+            many, height * size, width * size, channels
+        )
+        return spread.permute(0, 3, 1, 2), None
+
+
 def sum_pool(counts: Tensor, size: int = 2) -> Tensor:
     """Sum size x size windows of (T, B, C, H, W).
 
     Sums (averages times size^2) are linear and keep the single-spike code; a maximum over a window
     would pass every first spike in it.
     """
-    pooled = F.avg_pool2d(counts.flatten(0, 1), size, divisor_override=1)
+    flat = counts.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+    pooled: Tensor = _SumPool.apply(flat, size)  # type: ignore[no-untyped-call]
     return pooled.view(*counts.shape[:2], *pooled.shape[1:])
 
 
