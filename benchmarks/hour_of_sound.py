@@ -14,6 +14,8 @@ import threading
 import time
 from pathlib import Path
 
+from load import resident_mb
+
 from edgesnn.app import load_app, sample_path
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
@@ -52,12 +54,6 @@ class Watcher:
 
     def close(self, summary: Summary | None) -> None:
         """Nothing to close."""
-
-
-def resident_mb() -> float:
-    """Return the memory that the process has now (Linux), in MB."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * 4096 / 1e6
 
 
 def main() -> None:
