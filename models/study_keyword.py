@@ -19,7 +19,8 @@ from typing import Any
 
 import torch
 
-from .train_keyword import Recipe, tested, train
+from .keyword_recipe import Recipe
+from .train_keyword import tested, train
 from .train_words import sounds
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")

@@ -10,175 +10,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from edgesnn.errors import InputError
-from edgesnn.events import Events
 
-from .digits_data import jittered, latency_spikes
+from .digits_material import Digits
 from .digits_net import DigitNet, DigitShape
+from .digits_recipe import Recipe
 from .digits_teacher import Teacher, distilled, taught
-from .nmnist import changed, spikes_of
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides the result, besides the data.
-
-    phases: (steps of a trial, epochs), one after the other. dark: whether dark pixels spike too.
-    jitter: see `digits_data.jittered`. alpha: of the surrogate gradient; sharpness: see
-    `DigitNet.logits`. teacher: epochs of a conventional network that the last phase learns from
-    (0: none), taught: what its view weighs beside the labels.
-    """
-
-    phases: tuple[tuple[int, float], ...]
-    jitter: dict[str, Any]
-    dark: bool = False
-    batch: int = 64
-    rate: float = 2e-3
-    weight_decay: float = 1e-3
-    dropout: float = 0.1
-    alpha: float = 2.0
-    sharpness: float = 12.0
-    teacher: float = 0.0
-    taught: float = 0.7
-    seed: int = 0
-    shape: dict[str, Any] = field(default_factory=dict)
-
-
-MNIST = Recipe(
-    phases=((2, 6), (6, 6)),
-    jitter={"degrees": 10, "scale": 0.1, "shear": 0.1, "shift": 2.5, "flip": False, "erase": 0.0},
-    rate=4e-3,
-    sharpness=8.0,
-    shape={"steps": 6},
-)
-FASHION = Recipe(
-    phases=((2, 4), (3, 5), (6, 7)),
-    jitter={"degrees": 0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flip": True, "erase": 0.0},
-    dark=True,
-    rate=4e-3,
-    dropout=0.0,
-    sharpness=10.0,
-    teacher=10,
-    shape={"steps": 6, "near": 40, "far": 80, "deep": 80, "ramp": True},
-)
-NMNIST = Recipe(
-    phases=((4, 60), (12, 40)),
-    jitter={},
-    batch=40,
-    rate=4e-3,
-    sharpness=8.0,
-    dropout=0.3,
-    shape={"size": 34, "padding": 1, "steps": 12},
-)
-RECIPES = {"mnist": MNIST, "fashion": FASHION, "nmnist": NMNIST}
-
-
-class Digits(Protocol):
-    """What is trained on, in two parts: `train` and `held`."""
-
-    def __len__(self) -> int:
-        """How many may be trained on."""
-        ...
-
-    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """Return changed copies of those chosen: spikes (steps, B, 2, H, W), labels (B,)."""
-        ...
-
-    def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield batches of those held out, as they are."""
-        ...
-
-    def random_state(self) -> Any:
-        """Return what `go_on_from` needs to draw on as if never stopped."""
-        ...
-
-    def go_on_from(self, random_state: Any) -> None:
-        """Draw on from there."""
-        ...
-
-
-class Images:
-    """Images as first-spike times; the last `held_out` are held out.
-
-    images: uint8 (n, H, W); labels: int64 (n,).
-    """
-
-    def __init__(self, images: Tensor, labels: Tensor, recipe: Recipe, held_out: int) -> None:
-        self._images, self._labels, self._recipe = images, labels, recipe
-        self._count = len(images) - held_out
-        self._generator = torch.Generator().manual_seed(recipe.seed)
-
-    def __len__(self) -> int:
-        """How many may be trained on."""
-        return self._count
-
-    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """See `Digits`."""
-        moved = jittered(self._images[chosen], self._generator, **self._recipe.jitter)
-        return latency_spikes(moved, steps, dark=self._recipe.dark), self._labels[chosen]
-
-    def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Digits`."""
-        images, labels = self._images[self._count :], self._labels[self._count :]
-        for first in range(0, len(images), 200):
-            part = images[first : first + 200]
-            spikes = latency_spikes(part, steps, dark=self._recipe.dark)
-            yield spikes, labels[first : first + 200]
-
-    def random_state(self) -> Any:
-        """See `Digits`."""
-        return self._generator.get_state()
-
-    def go_on_from(self, random_state: Any) -> None:
-        """See `Digits`."""
-        self._generator.set_state(random_state)
-
-
-class Recordings:
-    """N-MNIST recordings; every fifth is held out, `everything` trains on these too."""
-
-    def __init__(
-        self, recordings: list[tuple[Events, int]], recipe: Recipe, *, everything: bool = False
-    ) -> None:
-        self._held = recordings[::5]
-        self._trained = [r for i, r in enumerate(recordings) if i % 5 or everything]
-        self._rng = np.random.default_rng(recipe.seed)
-
-    def __len__(self) -> int:
-        """How many may be trained on."""
-        return len(self._trained)
-
-    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """See `Digits`."""
-        picked = [self._trained[int(i)] for i in chosen]
-        return _stacked([(changed(events, self._rng), label) for events, label in picked], steps)
-
-    def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Digits`."""
-        for first in range(0, len(self._held), 50):
-            yield _stacked(self._held[first : first + 50], steps)
-
-    def random_state(self) -> Any:
-        """See `Digits`."""
-        return self._rng.bit_generator.state
-
-    def go_on_from(self, random_state: Any) -> None:
-        """See `Digits`."""
-        self._rng.bit_generator.state = random_state
-
-
-def _stacked(recordings: list[tuple[Events, int]], steps: int) -> tuple[Tensor, Tensor]:
-    spikes = np.stack([spikes_of(events, steps) for events, _ in recordings], axis=1)
-    return torch.from_numpy(spikes).float(), torch.tensor([label for _, label in recordings])
 
 
 @torch.no_grad()

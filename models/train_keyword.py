@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,93 +21,11 @@ from edgesnn.errors import InputError
 from edgesnn.hearing import HearingSpec
 
 from .delays import width
-from .keyword_augment import Augmentation, Changes, heard
-from .keyword_data import SHD_CHANNELS, Counts, Sound, SpikeTrain, Word
-from .keyword_net import LABELS, UNKNOWN, KeywordNet, KeywordShape
+from .keyword_material import Batch, Material
+from .keyword_net import KeywordNet, KeywordShape
+from .keyword_recipe import Recipe, Stage
 
-MOST = 4
-"""Largest event count of a band and frame (three, and one that was saved up)."""
 ROUNDED_FROM = 0.75
-SAMPLE = 300
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A part of the training, with an optimiser of its own whose rate falls along a cosine.
-
-    extra: words of the extra set in an epoch. changes: how words are changed. delays: whether the
-    delays are learned: bumps shrink during the first quarter and are rounded in the last; else they
-    are rounded all along.
-    """
-
-    epochs: int
-    rate: float = 3e-3
-    dropout: float = 0.25
-    sparsity: float = 0.05
-    extra: int = 600
-    changes: Changes = Changes()
-    delays: bool = True
-
-
-HARD = Stage(epochs=60)
-"""Words as they seldom are: what teaches the network what a word has in common."""
-MILD = Stage(
-    epochs=8,
-    rate=1.5e-3,
-    dropout=0.1,
-    sparsity=0.01,
-    extra=300,
-    changes=Changes(speed=0.1, noisy=0.3, snr_db=(10.0, 40.0), room=0.1, masks=0.2, foreign=0.03),
-    delays=False,
-)
-"""Words as they mostly are: what the thresholds of the network that ships settle on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides the result, besides the data.
-
-    longest: steps of a word that training sees. noises: stretches of noise labelled unknown in an
-    epoch.
-    """
-
-    stages: tuple[Stage, ...] = (HARD, MILD)
-    batch: int = 64
-    position_rate: float = 0.1
-    weight_decay: float = 1e-5
-    smoothing: float = 0.02
-    longest: int = 100
-    noises: int = 250
-    seed: int = 0
-    shape: dict[str, Any] = field(default_factory=lambda: {"hidden": 256})
-
-    @property
-    def epochs(self) -> int:
-        """Of all stages."""
-        return sum(stage.epochs for stage in self.stages)
-
-    def lasting(self, epochs: int) -> Recipe:
-        """Return this recipe with so many epochs, shared out over the stages (one at least)."""
-        shares = [max(1, round(epochs * s.epochs / self.epochs)) for s in self.stages[1:]]
-        shares = [max(1, epochs - sum(shares)), *shares]
-        stages = zip(self.stages, shares, strict=True)
-        return replace(self, stages=tuple(replace(s, epochs=n) for s, n in stages))
-
-
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Counts (T, B, 2 * bands), number of steps of each (B,), labels (B,)."""
-
-
-def stacked(counts: Sequence[Counts], labels: Sequence[int]) -> Batch:
-    """Pad to the longest and stack; (T, 2, bands) or (T, channels) each."""
-    lengths = [len(c) for c in counts]
-    flat = [c.reshape(len(c), -1) for c in counts]
-    x = np.zeros((max(lengths), len(flat), flat[0].shape[1]), np.float32)
-    for i, c in enumerate(flat):
-        x[: len(c), i] = np.minimum(c, MOST)
-    return torch.from_numpy(x), torch.tensor(lengths), torch.tensor(labels)
 
 
 def loss_of(
@@ -128,142 +44,6 @@ def loss_of(
     early = F.cross_entropy(evidence[late], expected[late])
     loss = F.cross_entropy(last, labels, label_smoothing=smoothing) + 0.3 * early
     return loss + sparsity * torch.stack(net.rates()).sum(), last
-
-
-class Material(Protocol):
-    """What is trained on and tested with."""
-
-    labels: tuple[str, ...]
-    bands: int
-    hearing: HearingSpec | None
-
-    def epoch(self, stage: Stage, recipe: Recipe, rng: Generator) -> list[Batch]:
-        """Return one epoch of changed words."""
-        ...
-
-    def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
-        """Yield (name, batches as they are, classes that are candidates) of each test set."""
-        ...
-
-    def sample(self) -> list[Batch]:
-        """Return words that were trained on, as they are: what confidence is calibrated with."""
-        ...
-
-
-class Sounds:
-    """Words as sounds.
-
-    words: all of them in every epoch; extra: more words, of which each epoch draws some; noises: to
-    mix in. tests: named sets of digits.
-    """
-
-    labels = LABELS
-
-    def __init__(
-        self,
-        words: list[Word],
-        extra: list[Word],
-        noises: list[Sound],
-        tests: dict[str, list[Word]],
-        spec: HearingSpec,
-    ) -> None:
-        self.hearing: HearingSpec | None = spec
-        self.bands = spec.bands
-        self._spec, self._words, self._extra = spec, words, extra
-        self._augmentation = Augmentation(spec, noises)
-        self._tests = tests
-
-    def epoch(self, stage: Stage, recipe: Recipe, rng: Generator) -> list[Batch]:
-        """See `Material`; batched by length."""
-        chosen = list(self._words)
-        if self._extra:
-            drawn = rng.integers(len(self._extra), size=stage.extra)
-            chosen += [self._extra[int(i)] for i in drawn]
-        words = []
-        for word in chosen:
-            other = self._words[int(rng.integers(len(self._words)))]
-            changed = self._augmentation.word(
-                word.sound, word.label, other.sound, stage.changes, rng
-            )
-            words.append(changed)
-        words += [
-            (self._augmentation.noise(rng.uniform(0.3, 0.9), rng), UNKNOWN)
-            for _ in range(recipe.noises)
-        ]
-        hop = self._spec.hop
-        words = [(x[: recipe.longest * hop], label) for x, label in words]
-        rng.shuffle(words)
-        words.sort(key=lambda pair: len(pair[0]) // (10 * hop))
-        batches = []
-        for first in range(0, len(words), recipe.batch):
-            part = words[first : first + recipe.batch]
-            heard_words = heard([x for x, _ in part], self._spec)
-            counts = [self._augmentation.masked(c, stage.changes, rng) for c in heard_words]
-            batches.append(stacked(counts, [label for _, label in part]))
-        return [batches[int(i)] for i in rng.permutation(len(batches))]
-
-    def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
-        """See `Material`; only the digits are candidates."""
-        for name, words in self._tests.items():
-            yield name, self._unchanged(words), UNKNOWN
-
-    def sample(self) -> list[Batch]:
-        """See `Material`."""
-        return self._unchanged(_sampled(self._words))
-
-    def _unchanged(self, words: list[Word]) -> list[Batch]:
-        ordered = sorted(words, key=lambda word: len(word.sound))
-        batches = []
-        for first in range(0, len(ordered), 100):
-            part = ordered[first : first + 100]
-            counts = heard([word.sound.astype(np.float64) for word in part], self._spec)
-            batches.append(stacked(counts, [word.label for word in part]))
-        return batches
-
-
-class Spikes:
-    """Recordings that hold spikes already (SHD, SSC): moved in time and thinned for training."""
-
-    bands = SHD_CHANNELS
-    hearing: HearingSpec | None = None
-
-    def __init__(
-        self, labels: tuple[str, ...], trained: list[SpikeTrain], tests: dict[str, list[SpikeTrain]]
-    ) -> None:
-        self.labels = labels
-        self._trained, self._tests = trained, tests
-
-    def epoch(self, stage: Stage, recipe: Recipe, rng: Generator) -> list[Batch]:
-        """See `Material`; the stage changes nothing here."""
-        order = rng.permutation(len(self._trained))
-        batches = []
-        for first in range(0, len(order), recipe.batch):
-            part = [self._trained[int(i)] for i in order[first : first + recipe.batch]]
-            counts = []
-            for train in part:
-                thinned = rng.binomial(train.counts, rng.uniform(0.8, 1.0)).astype(np.uint8)
-                counts.append(np.roll(thinned, int(rng.integers(-3, 4)), axis=2)[: recipe.longest])
-            batches.append(stacked(counts, [train.label for train in part]))
-        return batches
-
-    def checks(self) -> Iterator[tuple[str, list[Batch], int]]:
-        """See `Material`; every class is a candidate."""
-        for name, trains in self._tests.items():
-            yield name, _unchanged(trains), len(self.labels)
-
-    def sample(self) -> list[Batch]:
-        """See `Material`."""
-        return _unchanged(_sampled(self._trained))
-
-
-def _unchanged(trains: list[SpikeTrain]) -> list[Batch]:
-    parts = [trains[first : first + 100] for first in range(0, len(trains), 100)]
-    return [stacked([t.counts for t in part], [t.label for t in part]) for part in parts]
-
-
-def _sampled(items: list[T]) -> list[T]:
-    """Return at most `SAMPLE` items, evenly spread."""
-    return items[:: max(1, len(items) // SAMPLE)][:SAMPLE]
 
 
 @torch.no_grad()

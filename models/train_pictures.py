@@ -11,8 +11,10 @@ from edgesnn.digit_sets import read_index
 from edgesnn.errors import InputError
 from edgesnn.idx import read_images
 
+from .digits_material import Digits, Images, Recordings
+from .digits_recipe import RECIPES, Recipe
 from .nmnist import nmnist
-from .train_digits import RECIPES, Digits, Images, Recipe, Recordings, train
+from .train_digits import train
 
 HELD_OUT_IMAGES = 2000
 

@@ -12,8 +12,10 @@ from edgesnn.hearing import HearingSpec
 from edgesnn.sources.sound_file import read_sound
 
 from .keyword_data import Word, background, fsdd, speech_commands, spike_file, split_fsdd
+from .keyword_material import Material, Sounds, Spikes
 from .keyword_net import LABELS
-from .train_keyword import Material, Recipe, Sounds, Spikes, train
+from .keyword_recipe import Recipe
+from .train_keyword import train
 
 SHD_CLASSES, SSC_CLASSES = 20, 35
 

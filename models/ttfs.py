@@ -197,8 +197,10 @@ class _SumPool(torch.autograd.Function):
         size, g = ctx.size, gradients[0].permute(0, 2, 3, 1)  # channels last, as convolutions are
         many, height, width, channels = g.shape
         shape = (many, height, size, width, size, channels)
-        spread = g[:, :, None, :, None].expand(shape).reshape(
-            many, height * size, width * size, channels
+        spread = (
+            g[:, :, None, :, None]
+            .expand(shape)
+            .reshape(many, height * size, width * size, channels)
         )
         return spread.permute(0, 3, 1, 2), None
 

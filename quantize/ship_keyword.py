@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from edgesnn.backend import backend
 from edgesnn.bundle import Bundle, EncoderSpec
+from edgesnn.models.keyword_material import MOST, Batch, Material
 from edgesnn.models.keyword_net import LABELS
-from edgesnn.models.train_keyword import MOST, Batch, Material, network_from
+from edgesnn.models.train_keyword import network_from
 from edgesnn.models.train_words import material_of
 from edgesnn.program import Layer, Program
 from edgesnn.spotting import SpottingSpec

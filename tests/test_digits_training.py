@@ -18,16 +18,10 @@ from edgesnn.cli_train import TrainingOptions, train_app  # noqa: E402
 from edgesnn.errors import InputError  # noqa: E402
 from edgesnn.events import events_from_arrays  # noqa: E402
 from edgesnn.idx import read_images  # noqa: E402
+from edgesnn.models.digits_material import Images, Recordings  # noqa: E402
+from edgesnn.models.digits_recipe import RECIPES  # noqa: E402
 from edgesnn.models.nmnist import nmnist  # noqa: E402
-from edgesnn.models.train_digits import (  # noqa: E402
-    RECIPES,
-    Images,
-    Recordings,
-    accuracy,
-    network_from,
-    planned,
-    train,
-)
+from edgesnn.models.train_digits import accuracy, network_from, planned, train  # noqa: E402
 from edgesnn.models.train_pictures import train_digits  # noqa: E402
 from edgesnn.sources.bs2 import bs2_from_events  # noqa: E402
 

@@ -23,15 +23,10 @@ from edgesnn.models.keyword_data import (  # noqa: E402
     spike_file,
     split_fsdd,
 )
+from edgesnn.models.keyword_material import Sounds  # noqa: E402
 from edgesnn.models.keyword_net import LABELS, UNKNOWN  # noqa: E402
-from edgesnn.models.train_keyword import (  # noqa: E402
-    Recipe,
-    Sounds,
-    Stage,
-    accuracy,
-    network_from,
-    train,
-)
+from edgesnn.models.keyword_recipe import Recipe, Stage  # noqa: E402
+from edgesnn.models.train_keyword import accuracy, network_from, train  # noqa: E402
 from edgesnn.models.train_words import sounds, train_keyword  # noqa: E402
 from edgesnn.quantize.ship_keyword import bundled, integer_evidence  # noqa: E402
 

@@ -1,0 +1,60 @@
+"""What decides how the digit networks are trained, besides the data; see `train_digits`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the result, besides the data.
+
+    phases: (steps of a trial, epochs), one after the other. dark: whether dark pixels spike too.
+    jitter: see `digits_data.jittered`. alpha: of the surrogate gradient; sharpness: see
+    `DigitNet.logits`. teacher: epochs of a conventional network that the last phase learns from
+    (0: none), taught: what its view weighs beside the labels.
+    """
+
+    phases: tuple[tuple[int, float], ...]
+    jitter: dict[str, Any]
+    dark: bool = False
+    batch: int = 64
+    rate: float = 2e-3
+    weight_decay: float = 1e-3
+    dropout: float = 0.1
+    alpha: float = 2.0
+    sharpness: float = 12.0
+    teacher: float = 0.0
+    taught: float = 0.7
+    seed: int = 0
+    shape: dict[str, Any] = field(default_factory=dict)
+
+
+MNIST = Recipe(
+    phases=((2, 6), (6, 6)),
+    jitter={"degrees": 10, "scale": 0.1, "shear": 0.1, "shift": 2.5, "flip": False, "erase": 0.0},
+    rate=4e-3,
+    sharpness=8.0,
+    shape={"steps": 6},
+)
+FASHION = Recipe(
+    phases=((2, 4), (3, 5), (6, 7)),
+    jitter={"degrees": 0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flip": True, "erase": 0.0},
+    dark=True,
+    rate=4e-3,
+    dropout=0.0,
+    sharpness=10.0,
+    teacher=10,
+    shape={"steps": 6, "near": 40, "far": 80, "deep": 80, "ramp": True},
+)
+NMNIST = Recipe(
+    phases=((4, 60), (12, 40)),
+    jitter={},
+    batch=40,
+    rate=4e-3,
+    sharpness=8.0,
+    dropout=0.3,
+    shape={"size": 34, "padding": 1, "steps": 12},
+)
+RECIPES = {"mnist": MNIST, "fashion": FASHION, "nmnist": NMNIST}
