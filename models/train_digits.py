@@ -71,7 +71,7 @@ def train(
         digits.go_on_from(saved["random"][1])
         for _ in range(done):
             next(order)
-    began, total = time.monotonic(), 0.0
+    began, total, summed = time.monotonic(), 0.0, 0
     check = max(1, len(plan) // 20)
     for update in range(done + 1, len(plan) + 1):
         steps = plan[update - 1]
@@ -89,18 +89,18 @@ def train(
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        total += float(loss.detach())
+        total, summed = total + float(loss.detach()), summed + 1
         if update % check == 0 or update == len(plan):
             line = {
                 "update": update,
                 "of": len(plan),
                 "steps": steps,
-                "loss": round(total / check, 4),
+                "loss": round(total / summed, 4),
                 "held_out": round(accuracy(net, digits, steps), 4),
                 "fired": [round(share, 3) for share in net.fired()],
                 "minutes": round((time.monotonic() - began) / 60, 1),
             }
-            total = 0.0
+            total, summed = 0.0, 0
             print(json.dumps(line), flush=True)
             with (out / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")

@@ -71,7 +71,7 @@ def test_streamed_is_the_whole_sequence(shipped: tuple[Bundle, np.ndarray], name
     """And keeping, running on and restoring the state in the middle changes nothing."""
     bundle, xs = shipped
     whole = run_sequence(bundle.program, xs)
-    assert len(np.unique(whole)) > 5
+    assert len(np.unique(whole)) > 3
     stream = backend(name).load(bundle).stream()
     for t, x in enumerate(xs):
         if t % 50 == 20:
