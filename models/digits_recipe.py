@@ -10,7 +10,9 @@ from typing import Any
 class Recipe:
     """Everything that decides the result, besides the data.
 
-    phases: (steps of a trial, epochs), one after the other. dark: whether dark pixels spike too.
+    phases: (steps of a trial, epochs), one after the other, while the rate rises to `rate` and
+    falls to 0. encore: epochs of a second, lower rise and fall, to `encore_rate`, at the full
+    number of steps. dark: whether dark pixels spike too.
     jitter: see `digits_data.jittered`. alpha: of the surrogate gradient; sharpness: see
     `DigitNet.logits`. teacher: epochs of a conventional network that the last phase learns from
     (0: none), taught: what its view weighs beside the labels.
@@ -21,6 +23,8 @@ class Recipe:
     dark: bool = False
     batch: int = 64
     rate: float = 2e-3
+    encore: float = 0.0
+    encore_rate: float = 2e-3
     weight_decay: float = 1e-3
     dropout: float = 0.1
     alpha: float = 2.0
@@ -29,6 +33,11 @@ class Recipe:
     taught: float = 0.7
     seed: int = 0
     shape: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> float:
+        """Of all phases and the encore."""
+        return sum(share for _, share in self.phases) + self.encore
 
 
 MNIST = Recipe(
@@ -40,6 +49,7 @@ MNIST = Recipe(
 )
 FASHION = Recipe(
     phases=((2, 4), (3, 5), (6, 7)),
+    encore=14,
     jitter={"degrees": 0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flip": True, "erase": 0.0},
     dark=True,
     rate=4e-3,

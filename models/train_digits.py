@@ -49,64 +49,93 @@ def train(
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     net = DigitNet(DigitShape(**recipe.shape), recipe.dropout, recipe.alpha)
-    plan = planned(recipe, len(digits), updates)
-    optimiser = torch.optim.AdamW(
-        net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.rate, total_steps=len(plan), pct_start=0.1
-    )
+    cycles = planned(recipe, len(digits), updates)
+    whole = sum(len(plan) for plan, _ in cycles)
     teacher = None
     if recipe.teacher:
-        teacher = _teacher(out, digits, recipe, net.shape, len(plan), resume=resume)
+        teacher = _teacher(out, digits, recipe, net.shape, whole, resume=resume)
     order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed))
-    done = 0
+    saved: dict[str, Any] = {"updates": 0}
     if resume and (out / "last.pt").exists():
         saved = torch.load(out / "last.pt", weights_only=True)
         net.load_state_dict(saved["net"])
-        optimiser.load_state_dict(saved["optimiser"])
-        schedule.load_state_dict(saved["schedule"])
-        done = saved["updates"]
         torch.set_rng_state(saved["random"][0])
         digits.go_on_from(saved["random"][1])
-        for _ in range(done):
+        for _ in range(saved["updates"]):
             next(order)
-    began, total, summed = time.monotonic(), 0.0, 0
-    check = max(1, len(plan) // 20)
-    for update in range(done + 1, len(plan) + 1):
-        steps = plan[update - 1]
-        x, labels = digits.drawn(next(order), steps)
-        net.train()
-        logits = net.logits(net(x), steps, recipe.sharpness)
-        if teacher is not None and steps == net.shape.steps:
-            with torch.no_grad():
-                view = teacher(x)
-            loss = distilled(logits, labels, view, recipe.taught)
-        else:
-            loss = F.cross_entropy(logits, labels)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        total, summed = total + float(loss.detach()), summed + 1
-        if update % check == 0 or update == len(plan):
-            line = {
-                "update": update,
-                "of": len(plan),
-                "steps": steps,
-                "loss": round(total / summed, 4),
-                "held_out": round(accuracy(net, digits, steps), 4),
-                "fired": [round(share, 3) for share in net.fired()],
-                "minutes": round((time.monotonic() - began) / 60, 1),
-            }
-            total, summed = 0.0, 0
-            print(json.dumps(line), flush=True)
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            random = (torch.get_rng_state(), digits.random_state())
-            _save(out / "last.pt", net, optimiser, schedule, update, recipe, random)
+    done, first = int(saved["updates"]), 0
+    log, check = _Log(out, net, digits, whole), max(1, whole // 20)
+    for plan, rate in cycles:
+        last = first + len(plan)
+        if done < last:
+            optimiser, schedule = _optimiser(net, recipe, rate, len(plan))
+            if done > first:
+                optimiser.load_state_dict(saved["optimiser"])
+                schedule.load_state_dict(saved["schedule"])
+            for update in range(max(done, first) + 1, last + 1):
+                steps = plan[update - first - 1]
+                x, labels = digits.drawn(next(order), steps)
+                net.train()
+                logits = net.logits(net(x), steps, recipe.sharpness)
+                if teacher is not None and steps == net.shape.steps:
+                    with torch.no_grad():
+                        view = teacher(x)
+                    loss = distilled(logits, labels, view, recipe.taught)
+                else:
+                    loss = F.cross_entropy(logits, labels)
+                optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+                log.add(loss)
+                if update % check == 0 or update == last:
+                    log.write(update, steps)
+                    random = (torch.get_rng_state(), digits.random_state())
+                    _save(out / "last.pt", net, optimiser, schedule, update, recipe, random)
+        first = last
     return net
+
+
+class _Log:
+    """Tells how a training goes, on stdout and in log.jsonl."""
+
+    def __init__(self, out: Path, net: DigitNet, digits: Digits, whole: int) -> None:
+        self._path, self._net, self._digits, self._whole = out / "log.jsonl", net, digits, whole
+        self._began = time.monotonic()
+        self._losses: list[float] = []
+
+    def add(self, loss: Tensor) -> None:
+        """Take the loss of an update."""
+        self._losses.append(float(loss.detach()))
+
+    def write(self, update: int, steps: int) -> None:
+        """Write a line about the updates since the last one."""
+        line = {
+            "update": update,
+            "of": self._whole,
+            "steps": steps,
+            "loss": round(sum(self._losses) / len(self._losses), 4),
+            "held_out": round(accuracy(self._net, self._digits, steps), 4),
+            "fired": [round(share, 3) for share in self._net.fired()],
+            "minutes": round((time.monotonic() - self._began) / 60, 1),
+        }
+        self._losses.clear()
+        print(json.dumps(line), flush=True)
+        with self._path.open("a") as log:
+            log.write(json.dumps(line) + "\n")
+
+
+def _optimiser(
+    net: DigitNet, recipe: Recipe, rate: float, updates: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    """Return the optimiser of one rise and fall of the rate."""
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=recipe.weight_decay)
+    rising = min(0.9, max(0.1, 1.5 / updates))  # more than one of very few updates
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=updates, pct_start=rising
+    )
+    return optimiser, schedule
 
 
 def _teacher(
@@ -118,23 +147,32 @@ def _teacher(
         teacher.load_state_dict(torch.load(path, weights_only=True))
         return teacher.eval()
     order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed + 1))
-    epochs = sum(share for _, share in recipe.phases)
     taught(
         teacher,
         lambda chosen: digits.drawn(chosen, shape.steps),
         order,
-        max(2, round(updates * recipe.teacher / epochs)),
+        max(2, round(updates * recipe.teacher / recipe.epochs)),
         out / "log.jsonl",
     )
     torch.save(teacher.state_dict(), path)
     return teacher
 
 
-def planned(recipe: Recipe, count: int, updates: int | None) -> list[int]:
-    """Return the number of steps of a trial in each update."""
-    epochs = sum(share for _, share in recipe.phases)
-    per_epoch = max(1, count // recipe.batch) if updates is None else updates / epochs
-    return [steps for steps, share in recipe.phases for _ in range(round(share * per_epoch))]
+def planned(recipe: Recipe, count: int, updates: int | None) -> list[tuple[list[int], float]]:
+    """Return for each rise and fall of the rate the steps of a trial in each update, and its peak.
+
+    count: trials in an epoch. updates: see `train`.
+    """
+    per_epoch = max(1, count // recipe.batch) if updates is None else updates / recipe.epochs
+
+    def plan(phases: tuple[tuple[int, float], ...]) -> list[int]:
+        return [steps for steps, share in phases for _ in range(round(share * per_epoch))]
+
+    cycles = [(plan(recipe.phases), recipe.rate)]
+    if recipe.encore:
+        last_steps = recipe.phases[-1][0]
+        cycles.append((plan(((last_steps, recipe.encore),)), recipe.encore_rate))
+    return [cycle for cycle in cycles if cycle[0]]
 
 
 def _order(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -105,11 +105,14 @@ def test_training_ends_in_a_bundle_that_was_measured(
     assert row["accuracy"] == pytest.approx(right, abs=1e-4)
 
 
-@pytest.mark.parametrize("model", ["mnist", "nmnist"])
+@pytest.mark.parametrize(
+    ("model", "encore"), [("mnist", 0.0), ("mnist", 10.0), ("mnist", 12.0), ("nmnist", 0.0)]
+)
 def test_training_goes_on_where_it_was_stopped(
-    model: str, images: Path, recordings: Path, tmp_path: Path
+    model: str, encore: float, images: Path, recordings: Path, tmp_path: Path
 ) -> None:
-    recipe = short(model)
+    """Stopped after the 11th of 20 updates: before, just at, or in the encore."""
+    recipe = replace(short(model), encore=encore)
 
     def made() -> Images | Recordings:
         if model == "nmnist":
@@ -159,8 +162,10 @@ def _still() -> dict[str, object]:
 
 def test_phases_share_the_updates() -> None:
     recipe = replace(RECIPES["mnist"], phases=((2, 1), (4, 3)), batch=10)
-    assert planned(recipe, 100, None) == [2] * 10 + [4] * 30
-    assert planned(recipe, 100, 8) == [2] * 2 + [4] * 6
+    assert planned(recipe, 100, None) == [([2] * 10 + [4] * 30, recipe.rate)]
+    assert planned(recipe, 100, 8) == [([2] * 2 + [4] * 6, recipe.rate)]
+    recipe = replace(recipe, encore=4, encore_rate=0.5)
+    assert planned(recipe, 100, 8) == [([2, 4, 4, 4], recipe.rate), ([4] * 4, 0.5)]
 
 
 def test_wrong_words_are_named(images: Path, tmp_path: Path) -> None:
