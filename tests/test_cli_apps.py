@@ -97,6 +97,15 @@ def test_pictures_are_answered_before_the_window_is_over(line: Line) -> None:
     assert all(t["exit_step"] == t["window_steps"] for t in full[:-1])
 
 
+def test_recordings_of_a_dvs_are_answered_once_each(line: Line) -> None:
+    """Five digits, each 0.3 s and a little more; the little is no digit of its own."""
+    code, lines, err = line("run", "digits", "--model", "nmnist", "--json", "--speed", "max")
+    assert code == 0 and "bundled recording sample_nmnist.bs2" in err
+    assert words(lines) == ["5", "1", "9", "4", "0"]
+    _, full, _ = line("run", "digits", "--model", "nmnist", "--json", "--exit", "never")
+    assert words(full) == words(lines)
+
+
 @pytest.mark.parametrize("kind", ["aedat4", "npz"])
 @pytest.mark.parametrize(("app", "model"), [("keyword", "keyword"), ("digits", "mnist")])
 def test_a_recording_of_events_says_the_same(
