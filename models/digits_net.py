@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
-from .ttfs import TtfsLayer, decode, risen, sum_pool
+from .ttfs import TtfsLayer, decode, risen, sum_pool, weighed
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ class DigitShape:
 
 
 class DigitNet(nn.Module):
-    """See the module's head. Input: spikes (T, B, 2, H, W); output: scores (B, classes)."""
+    """See the module's head. Input: spikes (T, B, 2, H, W); output: scores (B, classes).
+
+    features: of the last forward pass, first spikes of `deep` weighed by their time, (B, sites).
+    """
 
     def __init__(
         self, shape: DigitShape = DigitShape(), dropout: float = 0.0, alpha: float = 2.0
@@ -51,7 +55,9 @@ class DigitNet(nn.Module):
         self.near = TtfsLayer(s.near, 2, 5, 5, stride=2, padding=s.padding)
         self.far = TtfsLayer(s.far, s.near, 3, 3, padding=1)
         self.deep = TtfsLayer(s.deep, s.far, 3, 3)
-        self.out = TtfsLayer(s.classes * s.population, s.deep * side * side)
+        self.sites = s.deep * side * side
+        self.out = TtfsLayer(s.classes * s.population, self.sites)
+        self.features = torch.zeros(0)
         self.dropout = dropout
         for layer in (self.near, self.far, self.deep, self.out):
             layer.alpha = alpha
@@ -60,7 +66,9 @@ class DigitNet(nn.Module):
         """Take spikes (T, B, 2, H, W); return integer scores (B, classes) in float32."""
         counts = x.cumsum(0)
         far = sum_pool(self.far(self._risen(self.near(self._risen(counts)))))
-        deep = self._risen(self.deep(self._risen(far))).flatten(2)
+        fired = self.deep(self._risen(far)).flatten(2)
+        self.features = weighed(fired, self.shape.last)
+        deep = self._risen(fired)
         if self.training and self.dropout > 0:
             keep = deep.new_ones(deep.shape[1:]).bernoulli_(1 - self.dropout)
             deep = deep * keep / (1 - self.dropout)

@@ -29,6 +29,7 @@ class Recipe:
     dropout: float = 0.1
     alpha: float = 2.0
     sharpness: float = 12.0
+    hint: float = 0.0
     teacher: float = 0.0
     taught: float = 0.7
     seed: int = 0
@@ -48,15 +49,14 @@ MNIST = Recipe(
     shape={"steps": 6},
 )
 FASHION = Recipe(
-    phases=((2, 4), (3, 5), (6, 7)),
-    encore=14,
+    phases=((3, 2), (6, 10)),
     jitter={"degrees": 0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flip": True, "erase": 0.0},
     dark=True,
     rate=4e-3,
     dropout=0.0,
     sharpness=10.0,
-    teacher=10,
-    shape={"steps": 6, "near": 40, "far": 80, "deep": 80, "ramp": True},
+    hint=1.0,
+    shape={"steps": 6, "near": 40, "far": 80, "deep": 80, "population": 32},
 )
 NMNIST = Recipe(
     phases=((4, 60), (12, 40)),

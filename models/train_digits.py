@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgesnn.errors import InputError
@@ -49,6 +49,7 @@ def train(
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
     net = DigitNet(DigitShape(**recipe.shape), recipe.dropout, recipe.alpha)
+    hint = nn.Linear(net.sites, net.shape.classes, bias=False) if recipe.hint else None
     cycles = planned(recipe, len(digits), updates)
     whole = sum(len(plan) for plan, _ in cycles)
     teacher = None
@@ -59,6 +60,8 @@ def train(
     if resume and (out / "last.pt").exists():
         saved = torch.load(out / "last.pt", weights_only=True)
         net.load_state_dict(saved["net"])
+        if hint is not None:
+            hint.load_state_dict(saved["hint"])
         torch.set_rng_state(saved["random"][0])
         digits.go_on_from(saved["random"][1])
         for _ in range(saved["updates"]):
@@ -68,7 +71,7 @@ def train(
     for plan, rate in cycles:
         last = first + len(plan)
         if done < last:
-            optimiser, schedule = _optimiser(net, recipe, rate, len(plan))
+            optimiser, schedule = _optimiser([net, hint], recipe, rate, len(plan))
             if done > first:
                 optimiser.load_state_dict(saved["optimiser"])
                 schedule.load_state_dict(saved["schedule"])
@@ -83,6 +86,9 @@ def train(
                     loss = distilled(logits, labels, view, recipe.taught)
                 else:
                     loss = F.cross_entropy(logits, labels)
+                if hint is not None:
+                    hinted = F.cross_entropy(hint(net.features / steps), labels)
+                    loss = loss + recipe.hint * hinted
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -92,7 +98,7 @@ def train(
                 if update % check == 0 or update == last:
                     log.write(update, steps)
                     random = (torch.get_rng_state(), digits.random_state())
-                    _save(out / "last.pt", net, optimiser, schedule, update, recipe, random)
+                    _save(out / "last.pt", net, hint, optimiser, schedule, update, recipe, random)
         first = last
     return net
 
@@ -127,10 +133,11 @@ class _Log:
 
 
 def _optimiser(
-    net: DigitNet, recipe: Recipe, rate: float, updates: int
+    trained: list[nn.Module | None], recipe: Recipe, rate: float, updates: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
     """Return the optimiser of one rise and fall of the rate."""
-    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=recipe.weight_decay)
+    parameters = [p for module in trained if module is not None for p in module.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=recipe.weight_decay)
     rising = min(0.9, max(0.1, 1.5 / updates))  # more than one of very few updates
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, rate, total_steps=updates, pct_start=rising
@@ -184,6 +191,7 @@ def _order(count: int, batch: int, generator: torch.Generator) -> Iterator[Tenso
 def _save(
     path: Path,
     net: DigitNet,
+    hint: nn.Module | None,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     update: int,
@@ -193,6 +201,7 @@ def _save(
     """Write atomically; read back with weights_only (no code in the file)."""
     state = {
         "net": net.state_dict(),
+        "hint": {} if hint is None else hint.state_dict(),
         "optimiser": optimiser.state_dict(),
         "schedule": schedule.state_dict(),
         "updates": update,

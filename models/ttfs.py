@@ -224,13 +224,18 @@ def temporal_weights(steps: int, last: int = 1) -> Tensor:
     return torch.arange(last + steps - 1, last - 1, -1, dtype=torch.float32)
 
 
+def weighed(fired: Tensor, last: int = 1) -> Tensor:
+    """Sum a[t] over first spikes: fired bits (T, B, ...) to (B, ...), integers in float32.
+
+    The sum of the fired bits over time, and last - 1 times those at the end.
+    """
+    return fired.sum(dim=0) + (last - 1) * fired[-1]
+
+
 def decode(fired: Tensor, classes: int, last: int = 1) -> Tensor:
     """Temporal weighting decoding of fired bits (T, B, classes * P) to scores (B, classes).
 
-    y_c = sum_t a[t] n_c[t], n_c[t]: how many of the P neurons of class c fire at t. This is the sum
-    of the fired bits over time, and last - 1 times those at the end. Integers in float32.
+    y_c = sum_t a[t] n_c[t], n_c[t]: how many of the P neurons of class c fire at t.
     """
-    steps, batch = fired.shape[:2]
     population = fired.shape[2] // classes
-    count = fired.view(steps, batch, classes, population).sum(dim=3)
-    return count.sum(dim=0) + (last - 1) * count[-1]
+    return weighed(fired.view(*fired.shape[:2], classes, population).sum(dim=3), last)

@@ -106,7 +106,8 @@ def test_training_ends_in_a_bundle_that_was_measured(
 
 
 @pytest.mark.parametrize(
-    ("model", "encore"), [("mnist", 0.0), ("mnist", 10.0), ("mnist", 12.0), ("nmnist", 0.0)]
+    ("model", "encore"),
+    [("mnist", 0.0), ("mnist", 10.0), ("mnist", 12.0), ("fashion", 0.0), ("nmnist", 0.0)],
 )
 def test_training_goes_on_where_it_was_stopped(
     model: str, encore: float, images: Path, recordings: Path, tmp_path: Path
