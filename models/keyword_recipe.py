@@ -54,9 +54,9 @@ class Recipe:
     weight_decay: float = 1e-5
     smoothing: float = 0.02
     longest: int = 100
-    noises: int = 250
+    noises: int = 100
     seed: int = 0
-    shape: dict[str, Any] = field(default_factory=lambda: {"hidden": 256})
+    shape: dict[str, Any] = field(default_factory=lambda: {"hidden": 192})
 
     @property
     def epochs(self) -> int:

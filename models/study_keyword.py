@@ -57,10 +57,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--hidden", type=int, default=128)
+    parser.add_argument("--noises", type=int, default=100, help="stretches of noise in an epoch")
     parser.add_argument("--only", nargs="+", help="names of cases")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    recipe = Recipe(shape={"hidden": given.hidden}).lasting(given.epochs)
+    recipe = Recipe(noises=given.noises, shape={"hidden": given.hidden}).lasting(given.epochs)
     for case in QUESTIONS[given.question]:
         if given.only and case[0] not in given.only:
             continue
