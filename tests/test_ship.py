@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,13 @@ from test_dvs_gesture import write_set  # noqa: E402
 from edgesnn.backend import backend  # noqa: E402
 from edgesnn.bundle import load_bundle, verify  # noqa: E402
 from edgesnn.cli_train import TrainingOptions, train_app  # noqa: E402
+from edgesnn.errors import EdgesnnError  # noqa: E402
 from edgesnn.quantize.calibrate import calibrated_scale  # noqa: E402
 from edgesnn.quantize.curve import training_curve  # noqa: E402
+from edgesnn.quantize.recard import recard  # noqa: E402
 from edgesnn.quantize.ship import macs_per_step  # noqa: E402
+
+MODELS = Path(__file__).parents[1] / "models"
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +77,16 @@ def test_the_curve_is_short_ends_with_the_end_and_counts_repeated_lines_once(tmp
     assert 12 <= len(curve) <= 24
     assert curve[-1] == {"epoch": 60, "loss": 0.5, "FSDD": 0.99}
     assert all(set(point) == {"epoch", "loss", "FSDD"} for point in curve)
+
+
+def test_a_card_is_added_to_and_nothing_else_changes(tmp_path):
+    for source in MODELS.glob("keyword.*"):
+        (tmp_path / source.name).write_bytes(source.read_bytes())
+    before = load_bundle(tmp_path / "keyword.json")
+    after = recard(tmp_path / "keyword.json", {"limits": "none", "found_later": 3})
+    assert after.card == {**before.card, "limits": "none", "found_later": 3}
+    assert after.program.sha256 == before.program.sha256 and after.readout == before.readout
+    assert after.onnx == before.onnx
+    verify(after, backend("onnx_cpu").load(after))
+    with pytest.raises(EdgesnnError):
+        recard(tmp_path / "nothing.json", {})
