@@ -20,7 +20,7 @@ def test_every_app_is_a_frozen_description_with_a_playable_sample(name: str) -> 
     assert sum(len(packet.events) for packet in packets) > 2_000
 
 
-@pytest.mark.parametrize("model", ["nmnist"])
+@pytest.mark.parametrize("model", ["fashion", "nmnist"])
 def test_a_model_of_its_own_kind_has_a_sample_of_its_own(model: str) -> None:
     app, bundle = load_app("digits"), load_bundle(model)
     assert sample_path(app, model) != sample_path(app)

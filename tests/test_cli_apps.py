@@ -106,6 +106,16 @@ def test_recordings_of_a_dvs_are_answered_once_each(line: Line) -> None:
     assert words(full) == words(lines)
 
 
+def test_clothes_have_names_and_the_exact_exit_changes_none(line: Line) -> None:
+    base = ("run", "digits", "--model", "fashion", "--json", "--speed", "max")
+    code, lines, err = line(*base)
+    assert code == 0 and "bundled recording sample_clothes.idx3-ubyte.gz" in err
+    _, full, _ = line(*base, "--exit", "never")
+    assert words(lines) == words(full) and len(words(lines)) == 20
+    classes = "t-shirt,trousers,pullover,dress,coat,sandal,shirt,sneaker,bag,ankle boot".split(",")
+    assert sum(a == b for a, b in zip(words(lines), classes * 2, strict=True)) >= 16
+
+
 @pytest.mark.parametrize("kind", ["aedat4", "npz"])
 @pytest.mark.parametrize(("app", "model"), [("keyword", "keyword"), ("digits", "mnist")])
 def test_a_recording_of_events_says_the_same(

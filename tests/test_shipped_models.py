@@ -27,7 +27,7 @@ from edgesnn.slicer import slicer_for
 from edgesnn.sources.image import open_images
 from edgesnn.sources.sound_file import read_sound
 
-TRIALS = ["mnist", "nmnist"]
+TRIALS = ["mnist", "fashion", "nmnist"]
 SPOKEN = [3, 1, 4, 1, 5, 9, 2, 6]
 """What the bundled recording says."""
 
@@ -43,7 +43,7 @@ def sample_steps(bundle: Bundle) -> np.ndarray:
         rng = np.random.default_rng(0)
         return (rng.random((4 * bundle.readout.steps, *shape)) < 0.06).astype(np.uint8)
     source = open_images(
-        sample_path(load_app("digits")),
+        sample_path(load_app("digits"), bundle.program.name),
         bundle.latency,
         step_us=bundle.program.step_us,
         speed=math.inf,
