@@ -14,8 +14,10 @@ class Recipe:
     falls to 0. encore: epochs of a second, lower rise and fall, to `encore_rate`, at the full
     number of steps. dark: whether dark pixels spike too.
     jitter: see `digits_data.jittered`. alpha: of the surrogate gradient; sharpness: see
-    `DigitNet.logits`. teacher: epochs of a conventional network that the last phase learns from
-    (0: none), taught: what its view weighs beside the labels.
+    `DigitNet.logits`. hint: what a second readout weighs that only training has: a linear one, of
+    the last hidden layer's first spikes. It brings the layers below a gradient that is free of the
+    output neurons' surrogate. teacher: epochs of a conventional network that updates at the full
+    number of steps learn from (0: none), taught: what its view weighs beside the labels.
     """
 
     phases: tuple[tuple[int, float], ...]
