@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--noises", type=int, default=100, help="stretches of noise in an epoch")
+    parser.add_argument("--noises", type=int, default=Recipe().noises, help="noises in an epoch")
     parser.add_argument("--only", nargs="+", help="names of cases")
     given = parser.parse_args()
     torch.set_num_threads(1)
