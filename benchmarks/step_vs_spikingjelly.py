@@ -6,8 +6,9 @@
 The peer is written as its users would: `layer.Conv2d`, `neuron.SlidingPSN` in single step mode, the
 program's weights, taps and thresholds as float32, `torch.inference_mode`. Synaptic delays are a
 queue of inputs in front of the weights (of one delay per synapse, dense weights as the published
-layer's kernel has them). SpikingJelly has no neuron that fires once: there it is the plain PyTorch
-of its equation. Both see the same inputs and must
+layer's kernel has them). Leaky neurons are a `neuron.SimpleBaseNode` with a charge of their own,
+since its `LIFNode` has no leak that rounds. SpikingJelly has no neuron that fires once: there it is
+the plain PyTorch of its equation. Both see the same inputs and must
 give the same outputs before any time is taken; then blocks of steps alternate, so that a noisy
 machine is noisy for both. The fastest steps are printed beside the medians: on a machine that
 others use, long steps are interrupted more often than short ones. Networks that run in trials start
@@ -29,7 +30,8 @@ from torch import nn
 
 from edgesnn.backend import backend
 from edgesnn.bundle import Bundle, load_bundle
-from edgesnn.program import Fire, Layer, Node, Pool, Program, Tensor
+from edgesnn.nodes import LEAK_UNIT
+from edgesnn.program import Fire, Layer, Leaky, Node, Pool, Program, Tensor
 from edgesnn.trial import TrialSpec
 
 BLOCK = 20
@@ -96,6 +98,19 @@ class FireOnce(nn.Module):
         return first.float()
 
 
+class LeakyNeurons(neuron.SimpleBaseNode):
+    """V[t] = trunc(keep V[t-1]) + X[t] + current; hard reset; SpikingJelly fires and resets."""
+
+    def __init__(self, keep: float, current: torch.Tensor, theta: torch.Tensor) -> None:
+        super().__init__(v_reset=0.0, step_mode="s")
+        self.keep, self.current, self.v_threshold = keep, current, theta
+
+    def neuronal_charge(self, x: torch.Tensor) -> None:
+        """Leak and integrate one step's sums (1, ...)."""
+        left = torch.trunc(self.v * self.keep) if torch.is_tensor(self.v) else 0.0
+        self.v = left + (x + self.current)
+
+
 class Times(nn.Module):
     """Multiply by a constant: a mean becomes a sum."""
 
@@ -124,9 +139,10 @@ def _modules(program: Program, node: Node) -> list[nn.Module]:
     if isinstance(node, Pool) and node.op == "sum":
         return [layer.AvgPool2d(node.size), Times(node.size**2)]
     if isinstance(node, Fire):
-        theta = torch.from_numpy(program.tensors[node.threshold]).float()
-        shape = program.values[node.name].shape
-        return [FireOnce(theta.view(1, -1, *[1] * (len(shape) - 1)).expand(1, *shape))]
+        return [FireOnce(_spread(program, node, node.threshold))]
+    if isinstance(node, Leaky):
+        theta, current = (_spread(program, node, name) for name in (node.threshold, node.current))
+        return [LeakyNeurons(node.keep / LEAK_UNIT, current, theta)]
     if not isinstance(node, Layer):
         raise SystemExit(f"{node.name}: {node.kind} is not written here")
     own = program.delays_of(node)
@@ -150,6 +166,13 @@ def _modules(program: Program, node: Node) -> list[nn.Module]:
     else:
         modules.append(_sliding_psn(taps[0], theta, program.values[node.name].shape))
     return modules
+
+
+def _spread(program: Program, node: Fire | Leaky, tensor: str) -> torch.Tensor:
+    """Return a tensor (channels,) as float32, one number for each neuron: (1, channels, ...)."""
+    shape = program.values[node.name].shape
+    values = torch.from_numpy(program.tensors[tensor]).float()
+    return values.view(1, -1, *[1] * (len(shape) - 1)).expand(1, *shape)
 
 
 def _delayed(program: Program, node: Layer, delays: Tensor) -> list[nn.Module]:

@@ -16,11 +16,17 @@ has one delay of its own (learned delays; Hammouamri et al., ICLR 2024), behind 
 Before the first step all inputs were 0. Nodes that name the same weight tensor share it (Azadbakht
 et al. 2022).
 
-`Fire` is the other kind of neuron, for trials of limited length: it integrates without leak and
-fires at most once (time to first spike; Che et al., arXiv 2410.23619):
+Two more kinds of neurons integrate sums X and keep a potential. `Fire`, for trials of limited
+length, has no leak and fires at most once (time to first spike; Che et al., arXiv 2410.23619):
 
     H[t] = clip(V[t-1] + X[t], -2**30, 2**30),   V[t] = H[t]
     S[t] = H[t] >= theta and not F[t-1],         F[t] = F[t-1] or S[t]
+
+`Leaky` is the leaky integrate-and-fire neuron (LIF) with a hard reset to 0 and a constant current,
+its leak a fraction of 256 rounded towards 0 as it is on Loihi (Davies et al., IEEE Micro 2018):
+
+    H[t] = trunc(keep V[t-1] / 256) + X[t] + current
+    S[t] = H[t] >= theta,                        V[t] = H[t] (1 - S[t])
 """
 
 from __future__ import annotations
@@ -118,10 +124,30 @@ class Fire:
     kind: Literal["fire"] = "fire"
 
 
+@dataclass(frozen=True, slots=True)
+class Leaky:
+    """Leaky neurons on int32 sums (of a layer without threshold, or Add); hard reset to 0.
+
+    threshold: int32 tensor (channels,), from 1 on: output uint8 0/1.
+    current: int32 tensor (channels,), added in every step; too weak to make a neuron fire alone.
+    keep: what is left of a potential after a step, in 256ths, 0 to 255: 128 is a time constant tau
+        of 2 steps, keep = 256 (1 - 1 / tau).
+    """
+
+    name: str
+    input: str
+    threshold: str
+    current: str
+    keep: int = 128
+    kind: Literal["leaky"] = "leaky"
+
+
+LEAK_UNIT = 256
+"""What `Leaky.keep` is a share of."""
 MEMBRANE_LIMIT = 2**30
 """Potentials of `Fire` stay within +- this: no sum can overflow, however long a trial lasts."""
 
-Node = Layer | Pool | Upsample | Concat | Add | Fire
+Node = Layer | Pool | Upsample | Concat | Add | Fire | Leaky
 KINDS: dict[str, Callable[..., Node]] = {
     "layer": Layer,
     "pool": Pool,
@@ -129,6 +155,7 @@ KINDS: dict[str, Callable[..., Node]] = {
     "concat": Concat,
     "add": Add,
     "fire": Fire,
+    "leaky": Leaky,
 }
 
 
@@ -155,3 +182,8 @@ class Value:
     def spikes(self) -> bool:
         """Whether the value can only be 0 or 1."""
         return self.dtype == "uint8" and self.high <= 1
+
+    @property
+    def largest(self) -> int:
+        """Bound of the absolute value."""
+        return max(self.high, -self.low)

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.program import Fire, Layer, Program, Tensor, initial_state
+from edgesnn.program import Fire, Layer, Leaky, Program, Tensor, initial_state
 
 
 @dataclass(frozen=True, slots=True)
 class LayerWork:
     """Means per step. kind: "ACs" or "MACs". rate: share of neurons that fire (0 for sums).
 
-    The spikes of neurons that fire once are told with the layer whose sums they integrate.
+    The spikes of neurons that integrate are told with the layer whose sums they integrate.
     """
 
     name: str
@@ -42,7 +42,7 @@ def count_work(program: Program, inputs: Sequence[Tensor]) -> list[LayerWork]:
     layers = [node for node in program.nodes if isinstance(node, Layer)]
     fans = {layer.name: fan_out(program, layer) for layer in layers}
     effective, spikes = dict.fromkeys(fans, 0), dict.fromkeys(fans, 0)
-    fired_by = {node.input: node.name for node in program.nodes if isinstance(node, Fire)}
+    fired_by = {node.input: node.name for node in program.nodes if isinstance(node, (Fire, Leaky))}
     state = initial_state(program)
     for x in inputs:
         outputs, state = trace(program, x, state)

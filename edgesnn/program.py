@@ -15,12 +15,14 @@ from typing import Any, Literal
 import numpy as np
 
 from edgesnn.errors import BundleError
+from edgesnn.leak import potential_bound, settling_steps
 from edgesnn.nodes import (
     KINDS,
     Add,
     Concat,
     Fire,
     Layer,
+    Leaky,
     Node,
     Pool,
     Tensor,
@@ -36,6 +38,7 @@ __all__ = [
     "Concat",
     "Fire",
     "Layer",
+    "Leaky",
     "Node",
     "Pool",
     "Program",
@@ -47,6 +50,7 @@ __all__ = [
     "from_dict",
     "initial_state",
     "inputs_of",
+    "resting_steps",
     "state_ports",
     "to_dict",
     "warmup_steps",
@@ -130,6 +134,17 @@ class Program:
         """Return lowest and highest H that any input could reach, int64 per output channel."""
         return sum_bounds(self.tensors[layer.weight], *self.filtered_bounds(layer))
 
+    def potential_bound_of(self, node: Leaky) -> int:
+        """Return what no |H| of these neurons can exceed."""
+        return potential_bound(
+            node.keep, self.tensors[node.current], self.values[node.input].largest
+        )
+
+    def settling_steps_of(self, node: Leaky) -> int:
+        """Return how many steps without sums its potentials can go on changing."""
+        theta, current = self.tensors[node.threshold], self.tensors[node.current]
+        return settling_steps(node.keep, theta, current, self.potential_bound_of(node))
+
 
 def to_dict(program: Program) -> dict[str, Any]:
     """Return everything but the tensors as plain JSON values."""
@@ -195,18 +210,19 @@ def state_ports(program: Program) -> dict[str, StatePort]:
     """Return shape and type of every state tensor, by name, in order.
 
     state_<layer>: the layer's last inputs (`Program.history_of`), uint8 (n, *input shape), newest
-    first; layers without memory have none. membrane_<node>: potentials of Fire, int32, of the
-    node's shape; fired_<node>: uint8, 1 where a neuron has fired.
+    first; layers without memory have none. membrane_<node>: potentials of Fire and Leaky, int32,
+    of the node's shape; fired_<node>: uint8, 1 where a neuron of Fire has fired.
     """
     ports: dict[str, StatePort] = {}
     for node in program.nodes:
         if isinstance(node, Layer) and program.history_of(node):
             past = program.history_of(node)
             ports[f"state_{node.name}"] = StatePort((past, *program.values[node.input].shape))
-        if isinstance(node, Fire):
+        if isinstance(node, (Fire, Leaky)):
             shape = program.values[node.name].shape
             ports[f"membrane_{node.name}"] = StatePort(shape, "int32")
-            ports[f"fired_{node.name}"] = StatePort(shape)
+            if isinstance(node, Fire):
+                ports[f"fired_{node.name}"] = StatePort(shape)
     return ports
 
 
@@ -218,13 +234,34 @@ def initial_state(program: Program) -> State:
 def warmup_steps(program: Program) -> int | None:
     """Return after how many steps nothing of the initial state can be left in the output.
 
-    None: never, there are neurons that fire once; such a program runs in trials, each of which
-    begins with a reset.
+    None: there is no such number. Neurons that fire once do not forget (such a program runs in
+    trials, each of which begins with a reset), and a difference in the potentials of leaky neurons
+    can move their later spikes.
     """
+    if any(isinstance(node, (Fire, Leaky)) for node in program.nodes):
+        return None
+    return _memory(program)[program.output]
+
+
+def resting_steps(program: Program) -> int | None:
+    """Return after how many steps without input further ones leave the whole state as it is.
+
+    None: never certain, there are neurons that fire once. Thresholds are taken to be at least 1,
+    as conversions write them: nothing fires without input.
+    """
+    if any(isinstance(node, Fire) for node in program.nodes):
+        return None
+    return max(_memory(program).values())
+
+
+def _memory(program: Program) -> dict[str, int]:
+    """Return how far back x can count in each node's output where nothing else comes in."""
     depth: dict[str, int] = {"x": 0}
     for node in program.nodes:
-        if isinstance(node, Fire):
-            return None
-        memory = program.history_of(node) if isinstance(node, Layer) else 0
-        depth[node.name] = max(depth[name] for name in inputs_of(node)) + memory
-    return depth[program.output]
+        own = 0
+        if isinstance(node, Layer):
+            own = program.history_of(node)
+        if isinstance(node, Leaky):
+            own = program.settling_steps_of(node)
+        depth[node.name] = max(depth[name] for name in inputs_of(node)) + own
+    return depth

@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from edgesnn.errors import BundleError
+from edgesnn.leak import potential_bound
 from edgesnn.nodes import (
+    LEAK_UNIT,
     MEMBRANE_LIMIT,
     Add,
     Concat,
     Fire,
     Layer,
+    Leaky,
     Node,
     Pool,
     Tensor,
@@ -105,9 +108,29 @@ def _value_of(node: Node, tensors: Mapping[str, Tensor], given: list[Value]) -> 
         case Fire():
             if given[0].dtype != "int32":
                 raise BundleError(f"{node.name}: integrates int32 sums, got {given[0].dtype}")
-            if max(given[0].high, -given[0].low) > MEMBRANE_LIMIT:
+            if given[0].largest > MEMBRANE_LIMIT:
                 raise BundleError(f"{node.name}: sums beyond {MEMBRANE_LIMIT} are not integrated")
             return _compared(node, tensors, given[0].shape, given[0].low, given[0].high)
+        case Leaky():
+            return _leaky_value(node, tensors, given[0])
+
+
+def _leaky_value(node: Leaky, tensors: Mapping[str, Tensor], given: Value) -> Value:
+    if given.dtype != "int32":
+        raise BundleError(f"{node.name}: integrates int32 sums, got {given.dtype}")
+    if not 0 <= node.keep < LEAK_UNIT:
+        raise BundleError(f"{node.name}: keep is {node.keep}, wanted 0 to {LEAK_UNIT - 1}")
+    value = _compared(node, tensors, given.shape, given.low, given.high)
+    theta = tensors[node.threshold].astype(np.int64)
+    current = _tensor(tensors, node.name, node.current, "int32", 1).astype(np.int64)
+    if current.shape != theta.shape:
+        raise BundleError(f"{node.name}: {len(current)} currents for {len(theta)} channels")
+    if theta.min() < 1 or (current * LEAK_UNIT >= theta * (LEAK_UNIT - node.keep)).any():
+        raise BundleError(f"{node.name}: a neuron would fire without input, and never rest")
+    largest = potential_bound(node.keep, current, given.largest)
+    if largest * max(1, node.keep) > _INT32:
+        raise BundleError(f"{node.name}: potentials up to {largest} do not fit int32")
+    return value
 
 
 def _pool_value(node: Pool, given: Value) -> Value:
@@ -181,7 +204,7 @@ def _convolved(
 
 
 def _compared(
-    node: Layer | Add | Fire,
+    node: Layer | Add | Fire | Leaky,
     tensors: Mapping[str, Tensor],
     shape: tuple[int, ...],
     low: int,

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.events import EVENT, Events, Packet, joined_events
-from edgesnn.program import Program, warmup_steps
+from edgesnn.program import Program, resting_steps
 
 RESET_US = 1_000_000
 MAX_GAP_US = 10_000_000
@@ -217,7 +217,7 @@ def slicer_for(program: Program) -> Slicer:
 
     A network that runs in trials rests between them anyway.
     """
-    memory_us = (warmup_steps(program) or 0) * program.step_us
+    memory_us = (resting_steps(program) or 0) * program.step_us
     return Slicer(program.step_us, max_gap_us=max(MAX_GAP_US, memory_us))
 
 

@@ -7,8 +7,8 @@ of length 1 whose past comes from the state; a whole sequence is one stretch who
     H[t]   = W * concat_m u_m[t]
     S[t]   = H[t] >= theta
 
-(with delays: H_j[t] = sum_i w_ji u_i[t - d_ji]; neurons that fire once: `_fire`). All arithmetic
-is on int32: every program's sums fit it (`program_check`), and so does every partial
+(with delays: H_j[t] = sum_i w_ji u_i[t - d_ji]; neurons with a potential: `_fire`, `_leaky`). All
+arithmetic is on int32: every program's sums fit it (`program_check`), and so does every partial
 sum. Products are written with einsum, which NumPy runs in its own vectorised integer loops: no
 BLAS, whose threads would wait for each other on a busy machine.
 """
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 
 from edgesnn.backend import check_input, check_state
 from edgesnn.bundle import Bundle
+from edgesnn.leak import leaked
 from edgesnn.nodes import MEMBRANE_LIMIT
 from edgesnn.program import (
     Add,
     Concat,
     Fire,
     Layer,
+    Leaky,
     Node,
     Pool,
     Program,
@@ -114,6 +116,9 @@ def _stretch(program: Program, xs: Tensor, state: State) -> tuple[dict[str, Tens
         elif isinstance(node, Fire):
             values[node.name], membrane = _fire(program, node, given[0], state)
             after.update(membrane)
+        elif isinstance(node, Leaky):
+            values[node.name], membrane = _leaky(program, node, given[0], state)
+            after.update(membrane)
         else:
             values[node.name] = memoryless(program, node, given)
     return values, after
@@ -170,6 +175,22 @@ def _fire(program: Program, node: Fire, sums: Tensor, state: State) -> tuple[Ten
         spikes[t] = (membrane >= theta) & (fired == 0)
         fired = fired | spikes[t]
     return spikes, {f"membrane_{node.name}": membrane, f"fired_{node.name}": fired}
+
+
+def _leaky(program: Program, node: Leaky, sums: Tensor, state: State) -> tuple[Tensor, State]:
+    """Return spikes (T, ...), and the potentials after them."""
+    name = f"membrane_{node.name}"
+    membrane = state[name]
+    wide = (-1, *[1] * (membrane.ndim - 1))
+    theta = program.tensors[node.threshold].reshape(wide)
+    current = program.tensors[node.current].reshape(wide)
+    spikes = np.zeros(sums.shape, np.uint8)
+    for t, x in enumerate(sums):
+        membrane = leaked(membrane, node.keep) + x + current
+        fired = membrane >= theta
+        spikes[t] = fired
+        membrane = np.where(fired, np.int32(0), membrane)
+    return spikes, {name: membrane}
 
 
 def _weighted(program: Program, node: Layer, u: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -24,7 +24,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .psn import QuantWeight, Taps, Threshold, filter_time, spike
+from .leaky import Leaky
+from .psn import QuantWeight, Taps, Threshold, filter_time
 
 NARROWEST = 0.23
 """Sigma at the end of its decay; with the constant 0.27 the bump is then half a step wide."""
@@ -82,34 +83,10 @@ def bumps(position: Tensor, span: int, sigma: float) -> Tensor:
     return g / (g.sum(dim=-1, keepdim=True) + 1e-7)
 
 
-class Leaky(nn.Module):
-    """Leaky integrate-and-fire on batch-normalised sums; hard reset to 0, detached.
-
-    V[t] = V[t-1] (1 - 1/tau) + z[t],   S[t] = Theta(V[t] - 1)
-    """
-
-    def __init__(self, channels: int, tau: float = 2.0) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(channels)
-        self.keep = 1 - 1 / tau
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Take h (T, B, channels); return spikes of that shape."""
-        z = self.norm(h.flatten(0, 1)).view(h.shape)
-        v, found = torch.zeros_like(z[0]), []
-        for current in z:
-            v = v * self.keep + current
-            fired = spike(v - 1)
-            found.append(fired)
-            v = v * (1 - fired.detach())
-        return torch.stack(found)
-
-
 class DelayLayer(nn.Module):
     """Delays, then neurons: spikes (T, B, in) to spikes (T, B, out).
 
-    order: of the sliding PSN (1: no taps); neuron "leaky" has none and does not convert to an
-    integer program: it is there to be compared with.
+    order: of the sliding PSN (1: no taps); a leaky neuron has no taps.
     """
 
     def __init__(
@@ -118,7 +95,7 @@ class DelayLayer(nn.Module):
         super().__init__()
         self.synapses = DelayedWeight(out, inputs, span, delays=delays)
         self.taps = Taps(order) if order > 1 and neuron == "psn" else None
-        self.threshold: nn.Module = Threshold(out) if neuron == "psn" else Leaky(out)
+        self.neuron = Threshold(out) if neuron == "psn" else Leaky(out)
         self.rate = torch.zeros(())
 
     def forward(self, s: Tensor) -> Tensor:
@@ -126,7 +103,7 @@ class DelayLayer(nn.Module):
         h = self.synapses(s)
         if self.taps is not None:
             h = filter_time(h, self.taps.integers())
-        fired: Tensor = self.threshold(h)
+        fired: Tensor = self.neuron(h)
         self.rate = fired.mean()
         return fired
 

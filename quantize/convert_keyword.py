@@ -6,36 +6,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesnn.errors import BundleError
-from edgesnn.program import Layer, Node, Program, Tensor
+from edgesnn.program import Layer, Leaky, Node, Program, Tensor
 
 from .integers import check_exact, integers
 
 if TYPE_CHECKING:
-    from edgesnn.models.delays import DelayedWeight
+    from edgesnn.models.delays import DelayedWeight, DelayLayer
     from edgesnn.models.keyword_net import KeywordNet
 
 
 def keyword_program(net: KeywordNet, *, step_us: int, input_high: int) -> Program:
     """Return the integer program of a trained network; input (2, 1, bands).
 
-    step_us, input_high: of the encoder the network was trained behind. Raises BundleError for
-    leaky neurons (they are no finite filter) and sums that float32 training did not hold exactly.
+    step_us, input_high: of the encoder the network was trained behind. Raises BundleError for sums
+    that float32 training did not hold exactly.
     """
-    if net.shape.neuron != "psn":
-        raise BundleError("leaky neurons are no finite filter; only sliding PSNs convert")
     tensors: dict[str, Tensor] = {}
     nodes: list[Node] = []
     source = "x"
     for name, module in net.layers.items():
-        weight, delays = _synapses(tensors, name, module.synapses)  # type: ignore[arg-type]
-        taps = None
-        if module.taps is not None:
-            taps = f"taps_{name}"
-            tensors[taps] = integers(module.taps.integers(), np.int8)[None, :]  # type: ignore[union-attr,operator]
-        theta = f"theta_{name}"
-        tensors[theta] = integers(module.threshold.integers(), np.int32)  # type: ignore[union-attr,operator]
-        nodes.append(Layer(name, source, weight, taps, theta, op="linear", delays=delays))
+        nodes += _neurons(tensors, name, source, module)  # type: ignore[arg-type]
         source = name
     weight, delays = _synapses(tensors, "scores", net.scores)
     nodes.append(Layer("scores", source, weight, op="linear", delays=delays))
@@ -49,6 +39,26 @@ def keyword_program(net: KeywordNet, *, step_us: int, input_high: int) -> Progra
         tensors=tensors,
     )
     return check_exact(program)
+
+
+def _neurons(tensors: dict[str, Tensor], name: str, source: str, layer: DelayLayer) -> list[Node]:
+    """Store what a layer is made of; return its nodes, the last of which is called `name`."""
+    weight, delays = _synapses(tensors, name, layer.synapses)
+    from edgesnn.models.leaky import Leaky as LeakyNeurons
+
+    theta, current = f"theta_{name}", f"current_{name}"
+    if isinstance(layer.neuron, LeakyNeurons):
+        thresholds, currents = layer.neuron.integers()
+        tensors[theta] = integers(thresholds, np.int32)
+        tensors[current] = integers(currents, np.int32)
+        sums = Layer(f"{name}_sums", source, weight, op="linear", delays=delays)
+        return [sums, Leaky(name, sums.name, theta, current, layer.neuron.keep)]
+    tensors[theta] = integers(layer.neuron.integers(), np.int32)
+    taps = None
+    if layer.taps is not None:
+        taps = f"taps_{name}"
+        tensors[taps] = integers(layer.taps.integers(), np.int8)[None, :]
+    return [Layer(name, source, weight, taps, theta, op="linear", delays=delays)]
 
 
 def _synapses(

@@ -2,7 +2,8 @@
 
     x, <state>...  ->  y, new_<state>...
 
-Layers are written by `export_layer.py`, which has choices to make; everything else is here.
+Layers are written by `export_layer.py`, which has choices to make, neurons with a potential by
+`export_neuron.py`; everything else is here.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from edgesnn.bundle import AnyReadoutSpec
-from edgesnn.nodes import MEMBRANE_LIMIT
 from edgesnn.program import (
     Add,
     Concat,
     Fire,
     Layer,
+    Leaky,
     Node,
     Pool,
     Program,
@@ -25,6 +26,7 @@ from edgesnn.program import (
 
 from .delays import without_delays
 from .export_layer import write_compared, write_layer
+from .export_neuron import write_fire, write_leaky
 from .graph import Graph, Port
 from .metadata import metadata_of
 
@@ -67,7 +69,9 @@ def _write(graph: Graph, program: Program, node: Node, names: dict[str, str]) ->
         case Add():
             return _add(graph, program, node, [names[name] for name in node.inputs], out)
         case Fire():
-            return _fire(graph, program, node, names[node.input], out)
+            return write_fire(graph, program, node, names[node.input], out)
+        case Leaky():
+            return write_leaky(graph, program, node, names[node.input], out)
 
 
 def _pool(graph: Graph, program: Program, node: Pool, source: str, out: str) -> str:
@@ -104,23 +108,3 @@ def _add(graph: Graph, program: Program, node: Add, sources: list[str], out: str
             "Add", [total, source], sums if i == len(sources) else f"first{i}_{node.name}"
         )
     return write_compared(graph, program, node, sums, out)
-
-
-def _fire(graph: Graph, program: Program, node: Fire, source: str, out: str) -> str:
-    """Integrate, compare, and let each neuron pass once. States have no batch axis."""
-    name, shape = node.name, program.values[node.name].shape
-    theta = program.tensors[node.threshold].reshape(-1, *[1] * (len(shape) - 1))
-    sums = graph.reshape(source, shape, f"sums_of_{name}")
-    total = graph.add("Add", [sums, f"membrane_{name}"], f"total_{name}")
-    ends = [
-        graph.constant(f"membrane_{end}", np.array(limit, np.int32))
-        for end, limit in (("lowest", -MEMBRANE_LIMIT), ("highest", MEMBRANE_LIMIT))
-    ]
-    graph.add("Clip", [total, *ends], f"new_membrane_{name}")
-    inputs = [f"new_membrane_{name}", graph.constant(f"theta_{name}", theta)]
-    above = graph.add("GreaterOrEqual", inputs, f"above_{name}")
-    fired = graph.cast(f"fired_{name}", "bool", f"before_{name}")
-    first = graph.add("And", [above, graph.add("Not", [fired], f"silent_{name}")], f"now_{name}")
-    graph.cast(graph.add("Or", [above, fired], f"ever_{name}"), "uint8", f"new_fired_{name}")
-    spikes = graph.cast(first, "uint8", f"spikes_{name}")
-    return graph.reshape(spikes, (1, *shape), out)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgesnn.errors import BundleError
-from edgesnn.program import Layer, Program, Tensor
+from edgesnn.nodes import LEAK_UNIT
+from edgesnn.program import Layer, Leaky, Program, Tensor
 
 if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
@@ -20,16 +22,23 @@ def check_exact(program: Program) -> Program:
     for name, bound in sum_bounds(program).items():
         if bound >= EXACT_IN_FLOAT32:
             raise BundleError(f"{name}: |H| up to {bound} is not exact in float32 training")
+    for node in program.nodes:
+        if isinstance(node, Leaky):
+            scaled = program.potential_bound_of(node) * node.keep
+            if scaled // math.gcd(node.keep, LEAK_UNIT) >= EXACT_IN_FLOAT32:
+                raise BundleError(f"{node.name}: its leak is not exact in float32 training")
     return program
 
 
 def sum_bounds(program: Program) -> dict[str, int]:
-    """Return for each layer the largest |H| that any input could reach (worst case)."""
+    """Return the largest |H| that any input could reach, for each layer and leaky neurons."""
     bounds = {}
     for node in program.nodes:
         if isinstance(node, Layer):
             lows, highs = program.sum_bounds(node)
             bounds[node.name] = int(max(highs.max(), -lows.min()))
+        if isinstance(node, Leaky):
+            bounds[node.name] = program.potential_bound_of(node)
     return bounds
 
 

@@ -16,10 +16,10 @@ def metadata_of(program: Program, readout: AnyReadoutSpec | None, license: str) 
 
     state_names: comma separated, in the order of the graph's inputs, empty when there is no state;
     <state>_shape, <state>_dtype, <state>_init for each. warmup_steps: after how many steps nothing
-    of the initial state is left in y, "never" for networks that run in trials. psn_k: longest
-    filter of a layer with one filter (sliding PSN); max_delay: longest delay of a synapse, in
-    steps. exit_policy: how the outputs become decisions (`readouts.py`), "none" where that is left
-    open.
+    of the initial state is left in y, "never" where no number is certain (leaky neurons, neurons
+    that fire once). psn_k: longest filter of a layer with one filter (sliding PSN); max_delay:
+    longest delay of a synapse, in steps. exit_policy: how the outputs become decisions
+    (`readouts.py`), "none" where that is left open.
     """
     layers = [n for n in program.nodes if isinstance(n, Layer)]
     orders = [program.taps_of(n).shape for n in layers]

@@ -15,7 +15,19 @@ from numpy.random import Generator
 
 from edgesnn.bundle import EncoderSpec, ReadoutSpec
 from edgesnn.hardware.reference import run_sequence
-from edgesnn.program import Add, Concat, Fire, Layer, Node, Pool, Program, Tensor, Upsample
+from edgesnn.nodes import LEAK_UNIT
+from edgesnn.program import (
+    Add,
+    Concat,
+    Fire,
+    Layer,
+    Leaky,
+    Node,
+    Pool,
+    Program,
+    Tensor,
+    Upsample,
+)
 
 STEPS = 10
 
@@ -64,6 +76,19 @@ class Builder:
         theta = np.maximum(total[len(total) * 6 // 10], 1).astype(np.int32)
         self.tensors[f"theta_{name}"] = theta
         return self.add(Fire(name, source, f"theta_{name}"))
+
+    def leaking(self, name: str, source: str) -> str:
+        """Add leaky neurons on sums; thresholds at about their 70 % quantile, random currents."""
+        xs = frames(self.program(), STEPS, int(self.rng.integers(2**31)))
+        sums = np.moveaxis(run_sequence(self.program(), xs), 1, -1)
+        sums = np.sort(sums.reshape(-1, sums.shape[-1]), axis=0)
+        theta = np.maximum(sums[len(sums) * 7 // 10], 1).astype(np.int32)
+        keep = int(self.rng.choice([0, 100, 128, 192, 250]))
+        most = (theta.astype(np.int64) * (LEAK_UNIT - keep) - 1) // LEAK_UNIT
+        self.tensors[f"theta_{name}"] = theta
+        current = self.rng.integers(-2 * most - 1, most + 1)
+        self.tensors[f"current_{name}"] = current.astype(np.int32)
+        return self.add(Leaky(name, source, f"theta_{name}", f"current_{name}", keep))
 
     def spiking(self, node: Layer | Add) -> str:
         """Add the node with thresholds at about the 75 % quantile of its own sums."""
@@ -154,7 +179,7 @@ def _conv(b: Builder, source: str, i: int, out: int | None = None) -> str:
 def _grown(b: Builder, last: str, i: int) -> str:
     """Add one node, or a small motif, on top of `last`, which gives spikes."""
     channels, height, width = b.shape_of(last)
-    match int(b.rng.integers(8)):
+    match int(b.rng.integers(9)):
         case 0 if height % 2 == 0 and width % 2 == 0:
             b.add(Pool(f"or{i}", last, 2, "or"))
             return f"or{i}"
@@ -175,10 +200,12 @@ def _grown(b: Builder, last: str, i: int) -> str:
                 taps = b.taps(f"taps_part{i}{part}", 1, _order(b.rng))
                 parts.append(b.add(Layer(f"part{i}{part}", last, weight, taps)))
             return b.spiking(Add(f"add{i}", tuple(parts)))
-        case 6:
+        case 6 | 8 as kind:
             taps, filters = _taps(b, last, f"sums{i}")
             weight = b.weight(f"w_sums{i}", 3, filters * channels, 1, 1)
             b.add(Layer(f"sums{i}", last, weight, taps))
+            if kind == 8:
+                return b.leaking(f"leaky{i}", f"sums{i}")
             return b.firing_once(f"once{i}", f"sums{i}")
         case 5:
             weight = b.weight(f"w_side{i}", 2, channels, 1, 1)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from edgesnn.errors import BundleError  # noqa: E402
 from edgesnn.hardware.onnx_cpu import OnnxModel  # noqa: E402
 from edgesnn.hardware.reference import Reference, run_sequence  # noqa: E402
 from edgesnn.models.delays import (  # noqa: E402
     NARROWEST,
     DelayedWeight,
     DelayLayer,
-    Leaky,
+    Delays,
+    Neuron,
     bumps,
     width,
 )
@@ -106,11 +108,12 @@ def test_the_width_shrinks_and_stays() -> None:
 
 
 @pytest.mark.parametrize("delays", ["learned", "fixed", "none"])
-@pytest.mark.parametrize("order", [1, 3])
-def test_the_rounded_network_is_the_integer_program_bit_for_bit(delays: str, order: int) -> None:
+@pytest.mark.parametrize(("neuron", "order"), [("psn", 1), ("psn", 3), ("leaky", 1)])
+def test_the_rounded_network_is_the_integer_program_bit_for_bit(
+    delays: Delays, neuron: Neuron, order: int
+) -> None:
     """torch = whole sequence = streamed reference = streamed ONNX, and states agree."""
-    shape = KeywordShape(bands=6, hidden=12, span=9, order=order, classes=4, delays=delays)  # type: ignore[arg-type]
-    net = trained(shape)
+    net = trained(replace(SHAPE, order=order, delays=delays, neuron=neuron))
     program = keyword_program(net, step_us=10_000, input_high=4)
     x = torch.poisson(torch.full((60, 1, 12), 0.7)).clamp(max=4)
     with torch.no_grad():
@@ -131,16 +134,6 @@ def test_the_state_is_bounded_by_delay_and_order() -> None:
     longest = {n.name: int(program.tensors[n.delays].max()) for n in program.nodes}  # type: ignore[union-attr,index]
     assert ports["state_hear"].shape == (longest["hear"] + 2, 2, 1, 6)
     assert ports["state_scores"].shape == (longest["scores"], 12)
-
-
-def test_leaky_neurons_leak_and_reset() -> None:
-    """tau 2: half stays; z = 0.8 each step: 0.8, 1.2 fires, 0.8 after the reset, 1.2 fires."""
-    neuron = Leaky(1).eval()
-    z = torch.full((4, 1, 1), 0.8)
-    assert neuron(z * (1 + 1e-5) ** 0.5).flatten().tolist() == [0, 1, 0, 1]
-    net = KeywordNet(KeywordShape(bands=6, hidden=12, neuron="leaky"))
-    with pytest.raises(BundleError, match="leaky neurons are no finite filter"):
-        keyword_program(net, step_us=10_000, input_high=4)
 
 
 def test_a_delay_layer_is_causal() -> None:
