@@ -25,7 +25,7 @@ from edgesnn.program import state_ports  # noqa: E402
 from edgesnn.quantize.convert_keyword import keyword_program  # noqa: E402
 from edgesnn.quantize.export import export  # noqa: E402
 
-SHAPE = KeywordShape(bands=6, hidden=12, span=9, order=3, classes=4)
+SHAPE = KeywordShape(bands=6, hidden=12, span=9, order=3, classes=4, neuron="psn")
 
 
 def trained(shape: KeywordShape = SHAPE, seed: int = 0) -> KeywordNet:

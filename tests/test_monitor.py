@@ -1,10 +1,13 @@
 """What displays see: the last moment of a camera, and the whole last picture of trials."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+from fake_runs import FakeSource, Listener, cut, heard_of, play, scene
 
 from edgesnn.decision import Decision
-from edgesnn.events import Events, events_from_arrays
+from edgesnn.events import Events, Packet, events_from_arrays
 from edgesnn.meter import LatencyMeter
 from edgesnn.monitor import Counts, LiveMonitor
 from edgesnn.slicer import Step
@@ -48,3 +51,40 @@ def test_events_of_a_camera_fade_after_40_ms() -> None:
     shown = [(pixel(1), "step"), *[(none, "step")] * 7]
     assert seen(pictures=False, steps=shown)[1] == 1
     assert seen(pictures=False, steps=[*shown, (none, "step")])[1] == 0
+
+
+def test_the_monitor_shows_the_newest_step():
+    heard, seen = [], []
+    listener = Listener(heard)
+
+    def packets() -> Iterator[Packet]:
+        assert listener.monitor is not None
+        seen.append(listener.monitor.latest())
+        yield from cut(scene(*["left"] * 30), 40)
+
+    play(FakeSource(packets()), listener)
+    assert seen == [None]
+    snapshot = listener.monitor.latest()
+    assert (snapshot.t_us, snapshot.steps, snapshot.events) == (300_000, 30, 1501)
+    assert (snapshot.dropped, snapshot.late) == (0, 0)
+    assert (snapshot.frame.shape, snapshot.frame.dtype) == ((2, 16, 16), np.uint8)
+    # 40 ms are four steps of 50 events, all in one pixel.
+    assert int(snapshot.frame[:, 5, 2].astype(int).sum()) == int(snapshot.frame.sum()) == 200
+    assert snapshot.labels == ("left", "right")
+    assert snapshot.decision == heard_of(heard, "decision")[-1]
+    assert snapshot.probabilities[0] > 0.9
+    assert snapshot.event_rate_hz == pytest.approx(5000)
+    assert snapshot.rates_hz == pytest.approx((5004,))
+
+
+def test_pictures_saturate():
+    listener = Listener([])
+    play(FakeSource(cut(scene("left", per_step=3000), 50)), listener)
+    assert listener.monitor.latest().frame[:, 5, 2].tolist() == [255, 255]
+
+
+def test_pictures_of_large_sensors_are_small():
+    listener = Listener([])
+    events = scene("left", size=(640, 480))
+    play(FakeSource(cut(events, 50), size=(640, 480)), listener)
+    assert listener.monitor.latest().frame.shape == (2, 96, 128)
