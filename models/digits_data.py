@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -33,13 +31,13 @@ def jittered(
     scale: float,
     shear: float,
     shift: float,
+    whole: bool,
     flip: bool,
-    erase: float,
 ) -> Tensor:
     """Return randomly moved copies of images (B, H, W), rounded to 0 .. 255.
 
-    degrees, scale, shear, shift (pixels): largest deviation, uniform. flip: left and right, one in
-    two. erase: probability that a random rectangle is set to 0.
+    degrees, scale, shear, shift (pixels): largest deviation, uniform. whole: whether shifts are
+    rounded to whole pixels, which blurs nothing. flip: left and right, one in two.
     """
     count, height, width = images.shape
 
@@ -55,25 +53,10 @@ def jittered(
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 0, 1] = sign * cos * stretch, -sin + lean
     theta[:, 1, 0], theta[:, 1, 1] = sign * sin, cos / stretch
-    theta[:, 0, 2], theta[:, 1, 2] = uniform(2 * shift / width), uniform(2 * shift / height)
+    across, down = uniform(shift), uniform(shift)
+    if whole:
+        across, down = across.round(), down.round()
+    theta[:, 0, 2], theta[:, 1, 2] = across * 2 / width, down * 2 / height
     grid = F.affine_grid(theta, [count, 1, height, width], align_corners=False)
     moved = F.grid_sample(images[:, None].float(), grid, align_corners=False)[:, 0]
-    if erase > 0:
-        moved = moved * _holes(moved.shape, erase, generator)
     return moved.round().clamp(0, 255)
-
-
-def _holes(shape: torch.Size, share: float, generator: torch.Generator) -> Tensor:
-    """Return masks (B, H, W): 0 in one random rectangle of a share of the images, else 1."""
-    count, height, width = shape
-    area = 0.02 + 0.2 * torch.rand(count, generator=generator)
-    aspect = torch.exp((torch.rand(count, generator=generator) * 2 - 1) * math.log(2.5))
-    tall, wide = (area * aspect).sqrt() * height, (area / aspect).sqrt() * width
-    y = torch.rand(count, generator=generator) * (height - tall).clamp_min(0)
-    x = torch.rand(count, generator=generator) * (width - wide).clamp_min(0)
-    rows, columns = torch.arange(height)[None], torch.arange(width)[None]
-    in_rows = (rows >= y[:, None]) & (rows < (y + tall)[:, None])
-    in_columns = (columns >= x[:, None]) & (columns < (x + wide)[:, None])
-    hole = in_rows[:, :, None] & in_columns[:, None, :]
-    chosen = torch.rand(count, generator=generator) < share
-    return (~(hole & chosen[:, None, None])).float()

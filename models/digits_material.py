@@ -15,6 +15,8 @@ from .digits_data import jittered, latency_spikes
 from .digits_recipe import Recipe
 from .nmnist import changed, spikes_of
 
+Jitter = dict[str, Any]
+
 
 class Digits(Protocol):
     """What is trained on, in two parts: `train` and `held`."""
@@ -23,8 +25,11 @@ class Digits(Protocol):
         """How many may be trained on."""
         ...
 
-    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """Return changed copies of those chosen: spikes (steps, B, 2, H, W), labels (B,)."""
+    def drawn(self, chosen: Tensor, steps: int, jitter: Jitter) -> tuple[Tensor, Tensor]:
+        """Return changed copies of those chosen: spikes (steps, B, 2, H, W), labels (B,).
+
+        jitter: how images are moved (`digits_data.jittered`).
+        """
         ...
 
     def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -55,9 +60,9 @@ class Images:
         """How many may be trained on."""
         return self._count
 
-    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    def drawn(self, chosen: Tensor, steps: int, jitter: Jitter) -> tuple[Tensor, Tensor]:
         """See `Digits`."""
-        moved = jittered(self._images[chosen], self._generator, **self._recipe.jitter)
+        moved = jittered(self._images[chosen], self._generator, **jitter)
         return latency_spikes(moved, steps, dark=self._recipe.dark), self._labels[chosen]
 
     def held(self, steps: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -89,8 +94,8 @@ class Recordings:
         """How many may be trained on."""
         return len(self._trained)
 
-    def drawn(self, chosen: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """See `Digits`."""
+    def drawn(self, chosen: Tensor, steps: int, jitter: Jitter) -> tuple[Tensor, Tensor]:
+        """See `Digits`; recordings have changes of their own (`nmnist.changed`)."""
         picked = [self._trained[int(i)] for i in chosen]
         return _stacked([(changed(events, self._rng), label) for events, label in picked], steps)
 

@@ -5,9 +5,6 @@ near     5 x 5 stride 2  -> (near, H/2, W/2)
 far      3 x 3           -> (far, H/2, W/2), then 2 x 2 sums
 deep     3 x 3 valid     -> (deep, H/4-2, W/4-2)
 classes  linear          -> (classes * population,), whose first spikes are weighed by their time
-
-With ramps a spike raises the potential by its weight in every step from then on, not once: when
-the trial ends, the potential tells how early each input fired, and not only which did.
 """
 
 from __future__ import annotations
@@ -17,14 +14,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from .ttfs import TtfsLayer, decode, risen, sum_pool, weighed
+from .ttfs import TtfsLayer, decode, sum_pool, weighed
 
 
 @dataclass(frozen=True, slots=True)
 class DigitShape:
     """Sizes of a network. size: (width and height) of x; padding: of the first layer (its
-    output must be even); steps: of a trial; last: weight of the last step (`temporal_weights`);
-    ramp: see the module's head.
+    output must be even); steps: of a trial; last: weight of the last step (`temporal_weights`).
     """
 
     size: int = 28
@@ -35,7 +31,6 @@ class DigitShape:
     deep: int = 64
     population: int = 16
     last: int = 1
-    ramp: bool = False
     classes: int = 10
 
 
@@ -65,18 +60,13 @@ class DigitNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Take spikes (T, B, 2, H, W); return integer scores (B, classes) in float32."""
         counts = x.cumsum(0)
-        far = sum_pool(self.far(self._risen(self.near(self._risen(counts)))))
-        fired = self.deep(self._risen(far)).flatten(2)
-        self.features = weighed(fired, self.shape.last)
-        deep = self._risen(fired)
+        far = sum_pool(self.far(self.near(counts)))
+        fired = self.deep(far).flatten(2)
         if self.training and self.dropout > 0:
-            keep = deep.new_ones(deep.shape[1:]).bernoulli_(1 - self.dropout)
-            deep = deep * keep / (1 - self.dropout)
-        return decode(self.out(deep), self.shape.classes, self.shape.last)
-
-    def _risen(self, counts: Tensor) -> Tensor:
-        """Return what potentials are made of: counts, or with ramps their sums over time."""
-        return risen(counts) if self.shape.ramp else counts
+            keep = fired.new_ones(fired.shape[1:]).bernoulli_(1 - self.dropout)
+            fired = fired * keep / (1 - self.dropout)
+        self.features = weighed(fired, self.shape.last)
+        return decode(self.out(fired), self.shape.classes, self.shape.last)
 
     def fired(self) -> list[float]:
         """Share of each layer's neurons that fired at the last forward pass."""

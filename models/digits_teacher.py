@@ -84,8 +84,13 @@ def taught(
     return teacher.eval()
 
 
-def distilled(logits: Tensor, labels: Tensor, taught_logits: Tensor, share: float) -> Tensor:
-    """Return the cross entropy with the labels and, weighing `share`, with the teacher's view."""
+def distilled(logits: Tensor, labels: Tensor, view: Tensor | None, share: float) -> Tensor:
+    """Return the cross entropy with the labels and, weighing `share`, with the teacher's view.
+
+    view: its logits (B, classes), or None where there is none: the labels alone.
+    """
     ours = F.cross_entropy(logits, labels)
-    theirs = F.cross_entropy(logits, taught_logits.softmax(dim=1))
+    if view is None:
+        return ours
+    theirs = F.cross_entropy(logits, view.softmax(dim=1))
     return (1 - share) * ours + share * theirs

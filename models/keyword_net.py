@@ -1,7 +1,7 @@
 """The keyword network: two hidden layers with learned synaptic delays, and delayed scores.
 
 x        (2, 1, 40)   event counts per band and frame: OFF, ON
-hear     80 -> hidden, delays up to 24 steps, sliding PSN
+hear     80 -> hidden, delays up to 24 steps, leaky neurons (or sliding PSNs)
 relate   hidden -> hidden, the same
 scores   hidden -> (11,) integer sums per step, delayed too: ten digits and "unknown"
 """
@@ -21,7 +21,7 @@ LABELS = (*"zero one two three four five six seven eight nine".split(), "unknown
 
 @dataclass(frozen=True, slots=True)
 class KeywordShape:
-    """Sizes. span: possible delays of a synapse, steps; order: of the sliding PSNs, steps."""
+    """Sizes. span: possible delays of a synapse, steps; order: of sliding PSNs, steps."""
 
     bands: int = 40
     hidden: int = 128
@@ -29,7 +29,7 @@ class KeywordShape:
     order: int = 3
     classes: int = 11
     delays: Delays = "learned"
-    neuron: Neuron = "psn"
+    neuron: Neuron = "leaky"
 
 
 class KeywordNet(nn.Module):

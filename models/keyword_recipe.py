@@ -54,7 +54,7 @@ class Recipe:
     weight_decay: float = 1e-5
     smoothing: float = 0.02
     longest: int = 100
-    noises: int = 100
+    noises: int = 250
     seed: int = 0
     shape: dict[str, Any] = field(default_factory=lambda: {"hidden": 192})
 

@@ -3,10 +3,10 @@
     python -m edgesnn.models.study_keyword QUESTION --data FSDD --words DIR --noise DIR --out DIR
 
 QUESTION is one of these. delays: none, fixed random and learned delays, tested on takes 5 to 9.
-speakers: for each speaker, a network trained without them, tested on all their takes. neurons:
-leaky neurons on the first three of these; the sliding PSNs to compare them with are those of
-`speakers`. All networks are trained alike (`Recipe`, --epochs). The accuracy is that of the rounded
-network, whose integers are those of the program. Goes on where it was stopped.
+speakers: for each speaker, a network trained without them, tested on all their takes. neurons: the
+same with sliding PSNs; the leaky neurons to compare them with are those of `speakers`. All networks
+are trained alike (`Recipe`, --epochs). The accuracy is that of the rounded network, whose integers
+are those of the program. Goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from .train_keyword import tested, train
 from .train_words import sounds
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
-COMPARED_ON = SPEAKERS[:3]
 
 Case = tuple[str, dict[str, Any], str | None]
 """Name, what differs in the network's shape, the speaker held out."""
@@ -32,7 +31,7 @@ Case = tuple[str, dict[str, Any], str | None]
 QUESTIONS: dict[str, list[Case]] = {
     "delays": [(kind, {"delays": kind}, None) for kind in ("none", "fixed", "learned")],
     "speakers": [(who, {}, who) for who in SPEAKERS],
-    "neurons": [(f"leaky_{who}", {"neuron": "leaky"}, who) for who in COMPARED_ON],
+    "neurons": [(f"psn_{who}", {"neuron": "psn"}, who) for who in SPEAKERS],
 }
 
 
@@ -57,11 +56,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--hidden", type=int, default=128)
-    parser.add_argument("--noises", type=int, default=Recipe().noises, help="noises in an epoch")
     parser.add_argument("--only", nargs="+", help="names of cases")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    recipe = Recipe(noises=given.noises, shape={"hidden": given.hidden}).lasting(given.epochs)
+    recipe = Recipe(shape={"hidden": given.hidden}).lasting(given.epochs)
     for case in QUESTIONS[given.question]:
         if given.only and case[0] not in given.only:
             continue

@@ -16,13 +16,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from edgesnn.errors import InputError
 
 from .digits_material import Digits
 from .digits_net import DigitNet, DigitShape
-from .digits_recipe import Recipe
+from .digits_recipe import Recipe, Stage
 from .digits_teacher import Teacher, distilled, taught
 
 
@@ -44,14 +43,14 @@ def train(
 ) -> DigitNet:
     """Train a network; checkpoints and the log go to `out`. Returns it at the end.
 
-    updates: in all, shared out over the phases as in the recipe; None: the recipe's own number.
+    updates: in all, shared out over stages and phases as in the recipe; None: as many as it says.
     """
     torch.manual_seed(recipe.seed)
     out.mkdir(parents=True, exist_ok=True)
-    net = DigitNet(DigitShape(**recipe.shape), recipe.dropout, recipe.alpha)
+    net = DigitNet(DigitShape(**recipe.shape), alpha=recipe.alpha)
     hint = nn.Linear(net.sites, net.shape.classes, bias=False) if recipe.hint else None
-    cycles = planned(recipe, len(digits), updates)
-    whole = sum(len(plan) for plan, _ in cycles)
+    plans = [planned(stage, recipe, len(digits), updates) for stage in recipe.stages]
+    whole = sum(map(len, plans))
     teacher = None
     if recipe.teacher:
         teacher = _teacher(out, digits, recipe, net.shape, whole, resume=resume)
@@ -68,27 +67,18 @@ def train(
             next(order)
     done, first = int(saved["updates"]), 0
     log, check = _Log(out, net, digits, whole), max(1, whole // 20)
-    for plan, rate in cycles:
+    for stage, plan in zip(recipe.stages, plans, strict=True):
         last = first + len(plan)
         if done < last:
-            optimiser, schedule = _optimiser([net, hint], recipe, rate, len(plan))
+            net.dropout = stage.dropout
+            optimiser, schedule = _optimiser([net, hint], recipe, stage.rate, len(plan))
             if done > first:
                 optimiser.load_state_dict(saved["optimiser"])
                 schedule.load_state_dict(saved["schedule"])
             for update in range(max(done, first) + 1, last + 1):
                 steps = plan[update - first - 1]
-                x, labels = digits.drawn(next(order), steps)
-                net.train()
-                logits = net.logits(net(x), steps, recipe.sharpness)
-                if teacher is not None and steps == net.shape.steps:
-                    with torch.no_grad():
-                        view = teacher(x)
-                    loss = distilled(logits, labels, view, recipe.taught)
-                else:
-                    loss = F.cross_entropy(logits, labels)
-                if hint is not None:
-                    hinted = F.cross_entropy(hint(net.features / steps), labels)
-                    loss = loss + recipe.hint * hinted
+                x, labels = digits.drawn(next(order), steps, stage.jitter)
+                loss = _loss(net, hint, teacher, recipe, x, labels)
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -101,6 +91,28 @@ def train(
                     _save(out / "last.pt", net, hint, optimiser, schedule, update, recipe, random)
         first = last
     return net
+
+
+def _loss(
+    net: DigitNet,
+    hint: nn.Module | None,
+    teacher: Teacher | None,
+    recipe: Recipe,
+    x: Tensor,
+    labels: Tensor,
+) -> Tensor:
+    """Return the loss of a batch, spikes (T, B, 2, H, W): of the populations and of the hint."""
+    net.train()
+    steps, view = len(x), None
+    if teacher is not None and steps == net.shape.steps:
+        with torch.no_grad():
+            view = teacher(x)
+    logits = net.logits(net(x), steps, recipe.sharpness)
+    loss = distilled(logits, labels, view, recipe.taught)
+    if hint is not None:
+        hinted = distilled(hint(net.features / steps), labels, view, recipe.taught)
+        loss = loss + recipe.hint * hinted
+    return loss
 
 
 class _Log:
@@ -135,7 +147,7 @@ class _Log:
 def _optimiser(
     trained: list[nn.Module | None], recipe: Recipe, rate: float, updates: int
 ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    """Return the optimiser of one rise and fall of the rate."""
+    """Return the optimiser of a stage, and the rise and fall of its rate."""
     parameters = [p for module in trained if module is not None for p in module.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=recipe.weight_decay)
     rising = min(0.9, max(0.1, 1.5 / updates))  # more than one of very few updates
@@ -156,7 +168,7 @@ def _teacher(
     order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed + 1))
     taught(
         teacher,
-        lambda chosen: digits.drawn(chosen, shape.steps),
+        lambda chosen: digits.drawn(chosen, shape.steps, recipe.stages[0].jitter),
         order,
         max(2, round(updates * recipe.teacher / recipe.epochs)),
         out / "log.jsonl",
@@ -165,21 +177,13 @@ def _teacher(
     return teacher
 
 
-def planned(recipe: Recipe, count: int, updates: int | None) -> list[tuple[list[int], float]]:
-    """Return for each rise and fall of the rate the steps of a trial in each update, and its peak.
+def planned(stage: Stage, recipe: Recipe, count: int, updates: int | None) -> list[int]:
+    """Return the steps of a trial in each update of a stage.
 
     count: trials in an epoch. updates: see `train`.
     """
     per_epoch = max(1, count // recipe.batch) if updates is None else updates / recipe.epochs
-
-    def plan(phases: tuple[tuple[int, float], ...]) -> list[int]:
-        return [steps for steps, share in phases for _ in range(round(share * per_epoch))]
-
-    cycles = [(plan(recipe.phases), recipe.rate)]
-    if recipe.encore:
-        last_steps = recipe.phases[-1][0]
-        cycles.append((plan(((last_steps, recipe.encore),)), recipe.encore_rate))
-    return [cycle for cycle in cycles if cycle[0]]
+    return [steps for steps, share in stage.phases for _ in range(round(share * per_epoch))]
 
 
 def _order(count: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:

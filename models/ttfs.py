@@ -10,8 +10,7 @@ There is no reset: F gates the output for the rest of the trial. Since V is line
     V[t] = W c[t],   c[t] = sum_{u<=t} s[u]        F[t] = max_{u<=t} Theta(V[u] - theta)
 
 so a layer that reads its inputs' cumulative counts c (for neurons below: F itself) needs no loop
-over time. With ramps (`DigitNet`) every spike raises V in each step from then on: V[t] is made of
-the counts' sums over time. Everything here is time first: (T, B, ...), float32.
+over time. Everything here is time first: (T, B, ...), float32.
 
 Not published and chosen here: thresholds set by the statistics of the potentials, which is both the
 normalisation and the initialisation (see START), and the decoder's weights (see `decode`).
@@ -159,29 +158,6 @@ class TtfsLayer(nn.Module):
 
 def _threshold(mean: Tensor, deviation: Tensor, bias: Tensor) -> Tensor:
     return round_through(mean + deviation * bias).clamp_min(1)
-
-
-class _Risen(torch.autograd.Function):
-    """Sums over time, y[t] = sum_{u<=t} x[u], forward and backward in the memory layout of x."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        y = x.clone()
-        for t in range(1, len(y)):
-            y[t].add_(y[t - 1])
-        return y
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        given = gradients[0].clone()
-        for t in range(len(given) - 2, -1, -1):
-            given[t].add_(given[t + 1])
-        return given
-
-
-def risen(counts: Tensor) -> Tensor:
-    """Return the sums over time (the first axis) of counts (T, ...)."""
-    return _Risen.apply(counts)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _SumPool(torch.autograd.Function):

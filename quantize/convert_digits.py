@@ -27,8 +27,6 @@ def digits_program(net: DigitNet, *, name: str, step_us: int) -> Program:
     tensors: dict[str, Tensor] = {}
     nodes: list[Node] = []
     source = "x"
-    if s.ramp:
-        tensors["ramp"] = np.ones((1, s.steps), np.int8)
     for part in ("near", "far", "deep", "out"):
         layer = getattr(net, part)
         weight, threshold = layer.integers()
@@ -38,7 +36,6 @@ def digits_program(net: DigitNet, *, name: str, step_us: int) -> Program:
             f"{part}_sums",
             source,
             f"w_{part}",
-            taps="ramp" if s.ramp else None,
             op="linear" if weight.ndim == 2 else "conv",
             stride=layer.stride,
             padding=layer.padding,

@@ -43,9 +43,9 @@ def keyword_program(net: KeywordNet, *, step_us: int, input_high: int) -> Progra
 
 def _neurons(tensors: dict[str, Tensor], name: str, source: str, layer: DelayLayer) -> list[Node]:
     """Store what a layer is made of; return its nodes, the last of which is called `name`."""
-    weight, delays = _synapses(tensors, name, layer.synapses)
     from edgesnn.models.leaky import Leaky as LeakyNeurons
 
+    weight, delays = _synapses(tensors, name, layer.synapses)
     theta, current = f"theta_{name}", f"current_{name}"
     if isinstance(layer.neuron, LeakyNeurons):
         thresholds, currents = layer.neuron.integers()

@@ -18,8 +18,10 @@ from edgesnn.cli_train import TrainingOptions, train_app  # noqa: E402
 from edgesnn.errors import InputError  # noqa: E402
 from edgesnn.events import events_from_arrays  # noqa: E402
 from edgesnn.idx import read_images  # noqa: E402
+from edgesnn.models import train_digits as train_digits_module  # noqa: E402
 from edgesnn.models.digits_material import Images, Recordings  # noqa: E402
-from edgesnn.models.digits_recipe import RECIPES  # noqa: E402
+from edgesnn.models.digits_net import DigitNet  # noqa: E402
+from edgesnn.models.digits_recipe import RECIPES, Stage  # noqa: E402
 from edgesnn.models.nmnist import nmnist  # noqa: E402
 from edgesnn.models.train_digits import accuracy, network_from, planned, train  # noqa: E402
 from edgesnn.models.train_pictures import train_digits  # noqa: E402
@@ -106,20 +108,19 @@ def test_training_ends_in_a_bundle_that_was_measured(
 
 
 @pytest.mark.parametrize(
-    ("model", "changes"),
+    ("model", "changes", "stop"),
     [
-        ("mnist", {}),
-        ("mnist", {"encore": 10.0}),
-        ("mnist", {"encore": 12.0}),
-        ("mnist", {"teacher": 2.0, "shape": {**SMALL, "steps": 6, "ramp": True}}),
-        ("fashion", {}),
-        ("nmnist", {}),
+        ("mnist", {}, 11),
+        ("mnist", {"teacher": 2.0}, 11),
+        ("fashion", {}, 16),  # just between its two stages
+        ("fashion", {}, 18),
+        ("nmnist", {}, 11),
     ],
 )
 def test_training_goes_on_where_it_was_stopped(
-    model: str, changes: dict, images: Path, recordings: Path, tmp_path: Path
+    model: str, changes: dict, stop: int, images: Path, recordings: Path, tmp_path: Path
 ) -> None:
-    """Stopped after the 11th of 20 updates: before, just at, or in the encore."""
+    """Stopped after some of 20 updates."""
     recipe = replace(short(model), **changes)
 
     def made() -> Images | Recordings:
@@ -136,7 +137,9 @@ def test_training_goes_on_where_it_was_stopped(
         pass
 
     digits, drawn = made(), made().__class__.drawn
-    left = iter(range(11))
+    # The teacher's training draws first.
+    lessons = round(20 * recipe.teacher / recipe.epochs)
+    left = iter(range(lessons + stop))
 
     def stopping(self: object, *rest: object) -> object:
         if next(left, None) is None:
@@ -147,16 +150,39 @@ def test_training_goes_on_where_it_was_stopped(
     with pytest.raises(Stopped):
         train(tmp_path / "b", digits, recipe, updates=20)
     log = [json.loads(text) for text in (tmp_path / "b" / "log.jsonl").read_text().splitlines()]
-    # The teacher's training draws first.
-    assert log[-1]["update"] == 11 - sum("teacher" in line for line in log)
+    assert log[-1]["update"] == stop
     parts = train(tmp_path / "b", made(), recipe, updates=20, resume=True)
     for name, value in whole.state_dict().items():
         assert torch.equal(value, parts.state_dict()[name]), name
 
 
+def test_each_stage_has_its_own_images_and_dropout(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, seen = replace(short("fashion"), teacher=0.0), []
+    pictures, labels = read_images(images, "train")
+    digits = Images(
+        torch.from_numpy(pictures.copy()), torch.from_numpy(labels.copy()).long(), recipe, 20
+    )
+    drawn, loss_of = Images.drawn, train_digits_module._loss
+
+    def watched(self: Images, chosen: torch.Tensor, steps: int, jitter: dict) -> tuple:
+        seen.append((steps, jitter["shift"], jitter["flip"]))
+        return drawn(self, chosen, steps, jitter)
+
+    def loss(net: DigitNet, *rest: object) -> torch.Tensor:
+        seen[-1] = (net.dropout, *seen[-1])
+        return loss_of(net, *rest)
+
+    monkeypatch.setattr(Images, "drawn", watched)
+    monkeypatch.setattr(train_digits_module, "_loss", loss)
+    train(tmp_path, digits, recipe, updates=20)
+    assert seen == [(0.25, 3, 1.5, True)] * 4 + [(0.25, 6, 1.5, True)] * 12 + [(0, 6, 0, True)] * 4
+
+
 def test_training_learns(images: Path, tmp_path: Path) -> None:
     """Bars: chance is 10 %; the first log line is worse than the last."""
-    recipe = replace(short("mnist"), phases=((3, 1.0),), jitter={**_still()}, rate=1e-2)
+    recipe = replace(short("mnist"), stages=(Stage(phases=((3, 1.0),), rate=1e-2),))
     pictures, labels = read_images(images, "train")
     digits = Images(
         torch.from_numpy(pictures.copy()), torch.from_numpy(labels.copy()).long(), recipe, 20
@@ -165,16 +191,12 @@ def test_training_learns(images: Path, tmp_path: Path) -> None:
     assert accuracy(net, digits, 3) > 0.7
 
 
-def _still() -> dict[str, object]:
-    return {"degrees": 0, "scale": 0.0, "shear": 0.0, "shift": 0.0, "flip": False, "erase": 0.0}
-
-
 def test_phases_share_the_updates() -> None:
-    recipe = replace(RECIPES["mnist"], phases=((2, 1), (4, 3)), batch=10)
-    assert planned(recipe, 100, None) == [([2] * 10 + [4] * 30, recipe.rate)]
-    assert planned(recipe, 100, 8) == [([2] * 2 + [4] * 6, recipe.rate)]
-    recipe = replace(recipe, encore=4, encore_rate=0.5)
-    assert planned(recipe, 100, 8) == [([2, 4, 4, 4], recipe.rate), ([4] * 4, 0.5)]
+    first, second = Stage(phases=((2, 1), (4, 3))), Stage(phases=((4, 4),))
+    recipe = replace(RECIPES["mnist"], stages=(first, second), batch=10)
+    assert planned(first, recipe, 100, None) == [2] * 10 + [4] * 30
+    assert planned(second, recipe, 100, 16) == [4] * 8
+    assert planned(first, recipe, 100, 16) == [2] * 2 + [4] * 6
 
 
 def test_wrong_words_are_named(images: Path, tmp_path: Path) -> None:
