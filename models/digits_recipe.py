@@ -76,7 +76,9 @@ FASHION = Recipe(
             dropout=0.25,
             jitter={**STILL, "shift": 1.5, "whole": True, "flip": True},
         ),
+        # Images as they mostly are; two falls of the rate went further than one.
         Stage(phases=((6, 6),), rate=1.5e-3, dropout=0.0, jitter={**STILL, "flip": True}),
+        Stage(phases=((6, 5),), rate=1.5e-3, dropout=0.0, jitter={**STILL, "flip": True}),
     ),
     dark=True,
     sharpness=10.0,

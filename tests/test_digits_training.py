@@ -112,7 +112,7 @@ def test_training_ends_in_a_bundle_that_was_measured(
     [
         ("mnist", {}, 11),
         ("mnist", {"teacher": 2.0}, 11),
-        ("fashion", {}, 16),  # just between its two stages
+        ("fashion", {}, 14),  # just between its first stages
         ("fashion", {}, 18),
         ("nmnist", {}, 11),
     ],
@@ -177,7 +177,7 @@ def test_each_stage_has_its_own_images_and_dropout(
     monkeypatch.setattr(Images, "drawn", watched)
     monkeypatch.setattr(train_digits_module, "_loss", loss)
     train(tmp_path, digits, recipe, updates=20)
-    assert seen == [(0.25, 3, 1.5, True)] * 4 + [(0.25, 6, 1.5, True)] * 12 + [(0, 6, 0, True)] * 4
+    assert seen == [(0.25, 3, 1.5, True)] * 3 + [(0.25, 6, 1.5, True)] * 11 + [(0, 6, 0, True)] * 6
 
 
 def test_training_learns(images: Path, tmp_path: Path) -> None:
