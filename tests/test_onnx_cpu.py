@@ -104,7 +104,7 @@ def test_the_documented_example_runs_without_edgesnn(
     text = (ROOT / "docs" / "onnx.md").read_text()
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert "edgesnn" not in example and len(example.strip().splitlines()) <= 10
-    bundle = save_bundle(tmp_path, "gesture", random_program(3), ENCODER, READOUT, {})
+    bundle = save_bundle(tmp_path, "gesture", gesture_shaped(), ENCODER, READOUT, {})
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(compile(example, "docs/onnx.md", "exec"), names)
