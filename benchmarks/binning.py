@@ -24,9 +24,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from edgesnn.bundle import EncoderSpec
-from edgesnn.encoder import Encoder
 from edgesnn.events import EVENT, Events
+from edgesnn.senses.encoder import Encoder, EncoderSpec
 
 SIDE = 128
 Contender = tuple[str, Callable[[], object]]

@@ -3,7 +3,7 @@
     python benchmarks/early_exit.py gesture --data DIR
     python benchmarks/early_exit.py keyword --data FSDD --takes 5-9
 
-For digits the curve is in the models' cards (`python -m edgesnn.quantize.ship_digits`).
+For digits the curve is in the models' cards (`python -m edgesnn.models.digits.ship`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from edgesnn.apps.keyword.spoken import takes_typed
+from edgesnn.apps.keyword.words import evaluate_keyword
 from edgesnn.backend import Model, backend
 from edgesnn.bundle import Bundle, load_bundle
-from edgesnn.evaluate import evaluate
-from edgesnn.evaluate_keyword import evaluate_keyword
-from edgesnn.exit_rule import NEVER, ExitRule
-from edgesnn.spoken import takes_typed
+from edgesnn.decide.exit_rule import NEVER, ExitRule
+from edgesnn.measure.evaluate import evaluate
 
 MARGINS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 

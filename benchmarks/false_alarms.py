@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgesnn.apps.keyword.words import inputs_of
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
-from edgesnn.evaluate_keyword import inputs_of
-from edgesnn.exit_rule import exit_rule
-from edgesnn.readouts import open_readout
+from edgesnn.decide.exit_rule import exit_rule
+from edgesnn.decide.readouts import open_readout
 from edgesnn.sources.sound_file import SUFFIXES, read_sound
 
 DIGITS = "zero one two three four five six seven eight nine numbers".split()

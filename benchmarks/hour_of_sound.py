@@ -19,10 +19,11 @@ from load import resident_mb
 from edgesnn.app import load_app, sample_path
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
-from edgesnn.decision import NOTHING, Decision, Monitor, RunInfo, Summary
+from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.events import Packet
-from edgesnn.pipeline import run
 from edgesnn.sources.sound_file import open_sound_file
+from edgesnn.stream.pipeline import run
+from edgesnn.stream.sink import Monitor, RunInfo, Summary
 
 
 class Watcher:

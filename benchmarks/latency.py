@@ -18,9 +18,9 @@ import numpy as np
 from edgesnn.app import load_app, sample_path
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
-from edgesnn.decision import Percentiles
-from edgesnn.pipeline import run
 from edgesnn.sources.recording import open_recording
+from edgesnn.stream.pipeline import run
+from edgesnn.stream.sink import Percentiles
 
 
 def live(seconds: float) -> Percentiles:

@@ -20,11 +20,14 @@ import time
 import numpy as np
 
 from edgesnn.backend import Model, backend
-from edgesnn.bundle import Bundle, EncoderSpec, ReadoutSpec
-from edgesnn.decision import Decision, Monitor, RunInfo, Summary
+from edgesnn.bundle import Bundle
+from edgesnn.decide.decision import Decision
+from edgesnn.decide.evidence import ReadoutSpec
 from edgesnn.events import EVENT, Events, Packet
-from edgesnn.pipeline import run
 from edgesnn.program import Layer, Program, Tensor
+from edgesnn.senses.encoder import EncoderSpec
+from edgesnn.stream.pipeline import run
+from edgesnn.stream.sink import Monitor, RunInfo, Summary
 
 SIDE = 128
 PACKET_US = 1000

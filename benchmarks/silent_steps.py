@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgesnn.apps.keyword.spoken import spoken_digits, takes_typed
+from edgesnn.apps.keyword.words import closed_evidence
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
-from edgesnn.evaluate_keyword import closed_evidence
 from edgesnn.sources.sound_file import read_sound
-from edgesnn.spoken import spoken_digits, takes_typed
 
 STEPS = (0, 6, 12, 24, 36, 48, 72)
 DIGITS = 10

@@ -16,8 +16,7 @@ import torch
 from spikingjelly.activation_based import layer, neuron, surrogate
 from torch import nn
 
-from edgesnn.nodes import LEAK_UNIT
-from edgesnn.program import Fire, Layer, Leaky, Node, Pool, Program, Tensor
+from edgesnn.program import LEAK_UNIT, Fire, Layer, Leaky, Node, Pool, Program, Tensor
 
 
 class Delays(nn.Module):

@@ -23,8 +23,8 @@ from spikingjelly_network import spikingjelly_network
 
 from edgesnn.backend import backend
 from edgesnn.bundle import Bundle, load_bundle
+from edgesnn.decide.trial import TrialSpec
 from edgesnn.program import Program, Tensor
-from edgesnn.trial import TrialSpec
 
 BLOCK = 20
 """Steps of one contender before it is the other's turn."""

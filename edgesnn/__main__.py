@@ -1,6 +1,6 @@
 """`python -m edgesnn` is `edgesnn`."""
 
-from edgesnn.cli import main
+from edgesnn.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -13,14 +13,15 @@ from typing import Protocol
 import numpy as np
 
 from edgesnn.bundle import Bundle
-from edgesnn.errors import InputError
+from edgesnn.errors import BundleError, InputError
 from edgesnn.program import Program, State, Tensor, state_ports
 
 BACKENDS = {
-    "onnx_cpu": "ONNX Runtime on the CPU, INT8 kernels",
-    "reference": "NumPy integers, slow, defines the meaning",
+    "onnx_cpu": "edgesnn.hardware.onnx_cpu",
+    "reference": "edgesnn.hardware.reference",
 }
-"""Name and what it is, for the command line and for `backend`."""
+"""The modules that execute programs, by name: ONNX Runtime on the CPU with INT8 kernels; NumPy
+integers, slow, which define the meaning."""
 
 
 class Stream(Protocol):
@@ -79,7 +80,7 @@ def backend(name: str) -> Backend:
     if name not in BACKENDS:
         known = ", ".join(BACKENDS)
         raise InputError(f"there is no backend {name!r}; the backends here are: {known}")
-    module: Backend = importlib.import_module(f"edgesnn.hardware.{name}")
+    module: Backend = importlib.import_module(BACKENDS[name])
     return module
 
 
@@ -107,3 +108,14 @@ def check_state(program: Program, state: State) -> None:
                 f"{name} of {program.name} is {port.dtype} of shape {port.shape}, "
                 f"got {found.dtype} of {found.shape}"
             )
+
+
+def verify(bundle: Bundle, model: Model) -> None:
+    """Replay the parity vector; raises BundleError at the first step that differs."""
+    stream = model.stream()
+    for t, (x, wanted) in enumerate(zip(bundle.parity["x"], bundle.parity["y"], strict=True)):
+        if not np.array_equal(stream.step(x), wanted):
+            raise BundleError(f"{bundle.program.name}: step {t} of the parity vector differs")
+    for name, found in stream.snapshot().items():
+        if not np.array_equal(found, bundle.parity[name]):
+            raise BundleError(f"{bundle.program.name}: {name} differs after the parity vector")

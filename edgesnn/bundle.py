@@ -18,62 +18,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from edgesnn.decide.readouts import READOUTS, AnyReadoutSpec
 from edgesnn.errors import BundleError
-from edgesnn.hearing import HearingSpec
-from edgesnn.latency import LatencySpec
 from edgesnn.program import Program, Tensor, from_dict
-from edgesnn.spotting import SpottingSpec
-from edgesnn.trial import TrialSpec
+from edgesnn.senses.encoder import EncoderSpec
+from edgesnn.senses.hearing import HearingSpec
+from edgesnn.senses.latency import LatencySpec
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-    from edgesnn.backend import Model
-
 FORMAT = "edgesnn-bundle"
 VERSION = 1
+ZOO = "edgesnn.models.zoo"
+"""The package whose files are the bundles that come with edgesnn."""
 FILES = ("npz", "onnx", "parity.npz")
 Spec = TypeVar("Spec")
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """How the events of one step become x.
-
-    sensor: (width, height) the network was trained on; other sensors are mapped onto it.
-    levels: 256 entries uint8: level of an event count (counts over 255 count as 255).
-    """
-
-    sensor: tuple[int, int]
-    levels: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ReadoutSpec:
-    """How outputs over time become decisions; see `readout.py`.
-
-    labels: name of each class. scale: score units per nat (softmax temperature).
-    decay_shift: evidence forgets 1 / 2**decay_shift of itself each step.
-    enter, leave: confidence to change the decision, and to give it up (hysteresis).
-    quiet_events: fewer events than this in a quiet_us window mean that nobody gestures.
-    """
-
-    labels: tuple[str, ...]
-    scale: float
-    decay_shift: int
-    enter: float
-    leave: float
-    quiet_events: int
-    quiet_us: int
-
-
-SPECS: dict[str, type[ReadoutSpec] | type[SpottingSpec] | type[TrialSpec]] = {
-    "evidence": ReadoutSpec,
-    "spotting": SpottingSpec,
-    "trial": TrialSpec,
-}
-"""Kinds of readout, as a bundle names them: see readout.py, spotting.py, trial.py."""
-AnyReadoutSpec = ReadoutSpec | SpottingSpec | TrialSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,19 +90,8 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
 
 def list_bundles() -> list[str]:
     """Return the names of the bundles that come with edgesnn, sorted."""
-    names = (entry.name for entry in files("edgesnn.models").iterdir())
+    names = (entry.name for entry in files(ZOO).iterdir())
     return sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
-
-
-def verify(bundle: Bundle, model: Model) -> None:
-    """Replay the parity vector; raises BundleError at the first step that differs."""
-    stream = model.stream()
-    for t, (x, wanted) in enumerate(zip(bundle.parity["x"], bundle.parity["y"], strict=True)):
-        if not np.array_equal(stream.step(x), wanted):
-            raise BundleError(f"{bundle.program.name}: step {t} of the parity vector differs")
-    for name, found in stream.snapshot().items():
-        if not np.array_equal(found, bundle.parity[name]):
-            raise BundleError(f"{bundle.program.name}: {name} differs after the parity vector")
 
 
 def _place(name_or_path: str | Path) -> tuple[Path | Traversable, str]:
@@ -160,7 +109,7 @@ def _place(name_or_path: str | Path) -> tuple[Path | Traversable, str]:
             f"there is no model {text!r}; the models here are: {known}; "
             f"a bundle of your own is named by the path of its .json file"
         )
-    return files("edgesnn.models"), text
+    return files(ZOO), text
 
 
 def _description(folder: Path | Traversable, name: str) -> dict[str, Any]:
@@ -220,9 +169,12 @@ def _encoder(fields: dict[str, Any]) -> EncoderSpec:
 
 def _readout(given: dict[str, Any]) -> AnyReadoutSpec:
     kind = given.get("kind", "evidence")
-    if kind not in SPECS:
-        raise BundleError(f"readout.kind is {kind!r}, wanted one of {', '.join(SPECS)}")
-    return _spec(SPECS[kind], {name: value for name, value in given.items() if name != "kind"})
+    if kind not in READOUTS:
+        raise BundleError(f"readout.kind is {kind!r}, wanted one of {', '.join(READOUTS)}")
+    spec: AnyReadoutSpec = _spec(
+        READOUTS[kind].spec, {name: value for name, value in given.items() if name != "kind"}
+    )
+    return spec
 
 
 def _optional(kind: type[Spec], description: dict[str, Any], key: str) -> Spec | None:

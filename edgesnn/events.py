@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesnn.errors import InputError
+
 EVENT = np.dtype(
     {
         "names": ["t", "x", "y", "p"],
@@ -56,6 +58,24 @@ def joined_events(parts: Sequence[Events]) -> Events:
     if len(parts) < 2:
         return parts[0] if parts else empty_events()
     return np.concatenate([part.view(np.uint64) for part in parts]).view(EVENT)
+
+
+def check_inside(events: Events, size: tuple[int, int], where: str) -> None:
+    """Raise InputError when an event lies outside a sensor of size (width, height).
+
+    One cheap pass; done once, where events enter: everything behind it may rely on it.
+    """
+    if not len(events):
+        return
+    x: NDArray[Any] = events["x"]
+    y: NDArray[Any] = events["y"]
+    if int(x.max()) < size[0] and int(y.max()) < size[1]:
+        return
+    at = int(((x >= size[0]) | (y >= size[1])).argmax())
+    raise InputError(
+        f"{where}: event {at} at t={events['t'][at]} us lies at x={x[at]}, y={y[at]}, outside the "
+        f"{size[0]} x {size[1]} sensor; the file is damaged or its sensor size is wrong"
+    )
 
 
 @dataclass(frozen=True, slots=True)

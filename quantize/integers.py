@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgesnn.errors import BundleError
-from edgesnn.nodes import LEAK_UNIT
-from edgesnn.program import Layer, Leaky, Program, Tensor
+from edgesnn.program import LEAK_UNIT, Leaky, Program, Tensor
 
 if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
@@ -24,22 +23,16 @@ def check_exact(program: Program) -> Program:
             raise BundleError(f"{name}: |H| up to {bound} is not exact in float32 training")
     for node in program.nodes:
         if isinstance(node, Leaky):
-            scaled = program.potential_bound_of(node) * node.keep
+            scaled = node.largest_sum(program) * node.keep
             if scaled // math.gcd(node.keep, LEAK_UNIT) >= EXACT_IN_FLOAT32:
                 raise BundleError(f"{node.name}: its leak is not exact in float32 training")
     return program
 
 
 def sum_bounds(program: Program) -> dict[str, int]:
-    """Return the largest |H| that any input could reach, for each layer and leaky neurons."""
-    bounds = {}
-    for node in program.nodes:
-        if isinstance(node, Layer):
-            lows, highs = program.sum_bounds(node)
-            bounds[node.name] = int(max(highs.max(), -lows.min()))
-        if isinstance(node, Leaky):
-            bounds[node.name] = program.potential_bound_of(node)
-    return bounds
+    """Return the largest |H| that any input could reach, for each node that sums."""
+    found = {node.name: node.largest_sum(program) for node in program.nodes}
+    return {name: bound for name, bound in found.items() if bound is not None}
 
 
 def integers(values: TorchTensor, dtype: type) -> Tensor:

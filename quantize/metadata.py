@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from edgesnn import __version__
-from edgesnn.bundle import AnyReadoutSpec, ReadoutSpec
+from edgesnn.decide.readouts import AnyReadoutSpec
 from edgesnn.program import Layer, Program, state_ports, warmup_steps
-from edgesnn.spotting import SpottingSpec
-from edgesnn.trial import TrialSpec
 
 MODEL_TYPE = "edgesnn-step"
 
@@ -38,7 +36,7 @@ def metadata_of(program: Program, readout: AnyReadoutSpec | None, license: str) 
         "warmup_steps": "never" if warmup is None else str(warmup),
         "psn_k": str(max((k for m, k in orders if m == 1), default=1)),
         "max_delay": str(max([0, *own, *(k - 1 for m, k in orders if m > 1)])),
-        "exit_policy": _exit_policy(readout),
+        "exit_policy": readout.policy() if readout else "none",
         "quant": "weights and taps int8, activations uint8, sums int32, exact",
         "program_sha256": program.sha256,
     }
@@ -47,30 +45,3 @@ def metadata_of(program: Program, readout: AnyReadoutSpec | None, license: str) 
         about[f"{name}_dtype"] = port.dtype
         about[f"{name}_init"] = "zeros"
     return about
-
-
-def _exit_policy(readout: AnyReadoutSpec | None) -> str:
-    match readout:
-        case None:
-            return "none"
-        case ReadoutSpec():
-            return (
-                f"evidence += y - (evidence >> {readout.decay_shift}); "
-                f"decide when softmax(evidence / {readout.scale:g}) >= {readout.enter:g}; "
-                f"hold while it is >= {readout.leave:g}; quiet below {readout.quiet_events} events "
-                f"in {readout.quiet_us} us"
-            )
-        case SpottingSpec():
-            return (
-                f"evidence += y from the word's beginning ({readout.voice_events} events in "
-                f"{readout.window_us} us) to its end (none for {readout.hang_us} us); then argmax, "
-                f"unknown when softmax(evidence / {readout.scale:g}) < {readout.enter:g}; reset"
-            )
-        case TrialSpec():
-            return (
-                f"reset; score += ({readout.last + readout.steps - 1} - t) * y for t = 0 to "
-                f"{readout.steps - 1}; "
-                f"argmax; final once no class can catch up, each gaining at most (next weight) * "
-                f"({readout.population} - its sum of y); none begins in the {readout.rest_steps} "
-                "steps after"
-            )

@@ -12,19 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from edgesnn.bundle import (
-    FORMAT,
-    SPECS,
-    VERSION,
-    AnyReadoutSpec,
-    Bundle,
-    EncoderSpec,
-    load_bundle,
-)
+from edgesnn.bundle import FORMAT, VERSION, Bundle, load_bundle
+from edgesnn.decide.readouts import READOUTS, AnyReadoutSpec
 from edgesnn.hardware.reference import Reference
-from edgesnn.hearing import HearingSpec
-from edgesnn.latency import LatencySpec
 from edgesnn.program import Program, Tensor, to_dict
+from edgesnn.senses.encoder import EncoderSpec
+from edgesnn.senses.hearing import HearingSpec
+from edgesnn.senses.latency import LatencySpec
 
 from .export import export
 from .guard import guard, random_inputs
@@ -57,7 +51,7 @@ def save_bundle(
         "onnx": graph,
         "parity.npz": archive(parity_vector(program)),
     }
-    (kind,) = (name for name, spec in SPECS.items() if isinstance(readout, spec))
+    (kind,) = (name for name, made in READOUTS.items() if isinstance(readout, made.spec))
     description = {
         "format": FORMAT,
         "version": VERSION,

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from edgesnn.decision import Decision, Percentiles, RunInfo, Sink, Snapshot, Summary
+from edgesnn.decide.decision import Decision
 from edgesnn.events import Packet, empty_events, events_from_arrays
+from edgesnn.stream.sink import Percentiles, RunInfo, Sink, Snapshot, Summary
 
 LABELS = ("left", "right", "a wave of the whole arm that is long")
 INFO = RunInfo("file:wave.npz", (64, 48), "gesture", "reference", 10_000, LABELS)

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgesnn.bundle import Bundle, EncoderSpec, ReadoutSpec
-from edgesnn.decision import Decision, Monitor, RunInfo, Summary
+from edgesnn.bundle import Bundle
+from edgesnn.decide.decision import Decision
+from edgesnn.decide.evidence import ReadoutSpec
 from edgesnn.events import EVENT, Packet, events_from_arrays
-from edgesnn.pipeline import run
 from edgesnn.program import Layer, Program
+from edgesnn.senses.encoder import EncoderSpec
+from edgesnn.stream.pipeline import run
+from edgesnn.stream.sink import Monitor, RunInfo, Summary
 
 STEP = 10_000
 

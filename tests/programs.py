@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from edgesnn.bundle import EncoderSpec, ReadoutSpec
+from edgesnn.decide.evidence import ReadoutSpec
 from edgesnn.hardware.reference import run_sequence
-from edgesnn.nodes import LEAK_UNIT
 from edgesnn.program import (
+    LEAK_UNIT,
     Add,
     Concat,
     Fire,
@@ -28,6 +28,7 @@ from edgesnn.program import (
     Tensor,
     Upsample,
 )
+from edgesnn.senses.encoder import EncoderSpec
 
 STEPS = 10
 

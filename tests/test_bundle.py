@@ -15,8 +15,8 @@ pytest.importorskip("onnx")
 
 from programs import ENCODER, READOUT, frames, random_program  # noqa: E402
 
-from edgesnn.backend import BACKENDS, backend  # noqa: E402
-from edgesnn.bundle import FILES, list_bundles, load_bundle, verify  # noqa: E402
+from edgesnn.backend import BACKENDS, backend, verify  # noqa: E402
+from edgesnn.bundle import FILES, list_bundles, load_bundle  # noqa: E402
 from edgesnn.errors import BundleError, InputError  # noqa: E402
 from edgesnn.program import state_ports  # noqa: E402
 from edgesnn.quantize.export import export  # noqa: E402

@@ -27,11 +27,13 @@ def test_running_an_app_never_loads_torch_or_onnx(tmp_path: Path) -> None:
     given = (programs.gesture_shaped(), programs.ENCODER, programs.READOUT, {"task": "none"})
     save_bundle(tmp_path, "gesture", *given)
     line = ["run", "gesture", "--json", "--speed", "max", "--model", str(tmp_path / "gesture.json")]
-    loaded = loaded_by(f"from edgesnn.cli import run_line; assert run_line({line!r}) == 0")
+    loaded = loaded_by(f"from edgesnn.cli.main import run_line; assert run_line({line!r}) == 0")
     assert {"edgesnn", "numpy", "onnxruntime", "typer"} <= loaded
     assert not loaded & {"torch", "onnx", "rich", "cv2", "dv_processing"}
 
 
 def test_the_help_needs_no_runtime() -> None:
-    loaded = loaded_by("from edgesnn.cli import run_line; assert run_line(['run', '--help']) == 0")
+    loaded = loaded_by(
+        "from edgesnn.cli.main import run_line; assert run_line(['run', '--help']) == 0"
+    )
     assert not loaded & {"onnxruntime", "torch", "onnx", "cv2", "dv_processing"}

@@ -17,22 +17,28 @@ def project():
     return tomllib.loads(path.read_text())
 
 
-def test_every_folder_with_an_init_is_a_listed_package(project):
-    setuptools = project["tool"]["setuptools"]
-    found = set()
-    for package, folder in setuptools["package-dir"].items():
+def folders_of(project):
+    """Return the folder of each package that the tree holds."""
+    found = {}
+    for package, folder in project["tool"]["setuptools"]["package-dir"].items():
         for init in (ROOT / folder).rglob("__init__.py"):
             below = init.parent.relative_to(ROOT / folder).parts
-            found.add(".".join((package, *below)))
-    assert found == set(setuptools["packages"])
+            found[".".join((package, *below))] = init.parent
+    return found
+
+
+def test_every_folder_with_an_init_is_a_listed_package(project):
+    setuptools = project["tool"]["setuptools"]
+    assert set(folders_of(project)) == set(setuptools["packages"])
 
 
 def test_every_data_file_is_covered_by_a_pattern(project):
     patterns = project["tool"]["setuptools"]["package-data"]
-    for package, folder in (("edgesnn.models", "models"), ("edgesnn.apps", "apps")):
-        covered = {p for pattern in patterns[package] for p in (ROOT / folder).glob(pattern)}
-        data = {p for p in (ROOT / folder).iterdir() if p.is_file() and p.suffix != ".py"}
-        assert data <= covered
+    for package, folder in folders_of(project).items():
+        given = patterns.get(package, [])
+        covered = {p for pattern in given for p in folder.glob(pattern)}
+        data = {p for p in folder.iterdir() if p.is_file() and p.suffix != ".py"}
+        assert data <= covered, folder
 
 
 def test_the_version_has_its_place_in_the_changelog():

@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import asdict
-from typing import TextIO
+from typing import Any, TextIO
 
-from edgesnn.decision import Decision, Monitor, RunInfo, Summary
+from edgesnn.decide.decision import Decision
 from edgesnn.events import Packet
 from edgesnn.sinks.lines import LineWriter
+from edgesnn.sinks.opening import Opening
+from edgesnn.stream.sink import Monitor, RunInfo, Summary
+
+
+def open_sink(value: Any, run: Opening) -> JsonLines:
+    """Write to standard output."""
+    return JsonLines(run.out, run.stop)
 
 
 class JsonLines:

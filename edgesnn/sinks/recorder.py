@@ -15,16 +15,23 @@ from typing import Protocol
 
 import numpy as np
 
-from edgesnn.decision import Decision, Monitor, RunInfo, Summary
+from edgesnn.decide.decision import Decision
 from edgesnn.errors import InputError, RunError
 from edgesnn.events import EVENT, Events, Packet
-from edgesnn.ring import Ring
+from edgesnn.sinks.opening import Opening
 from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.npz import npz_from_events
+from edgesnn.stream.ring import Ring
+from edgesnn.stream.sink import Monitor, RunInfo, Summary
 
 _QUEUED_EVENTS = 4_000_000  # 64 MB
 _QUEUED_PACKETS = 2048
 _LOOK_UP_S = 0.1
+
+
+def open_sink(value: Path, run: Opening) -> Recorder:
+    """Record to the file `value`; raises InputError for a name that cannot be used."""
+    return Recorder(value, run.playing)
 
 
 class _Writer(Protocol):

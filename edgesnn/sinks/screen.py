@@ -16,8 +16,9 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from edgesnn.decision import NOTHING, Decision, RunInfo, Snapshot
+from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.sinks.picture import picture, picture_size
+from edgesnn.stream.sink import RunInfo, Snapshot
 
 PANE = 36
 """Columns that the text beside the picture needs."""

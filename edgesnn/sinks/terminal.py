@@ -11,11 +11,13 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from edgesnn.decision import Decision, Monitor, RunInfo, Sink, Summary
+from edgesnn.decide.decision import Decision
 from edgesnn.events import Packet
 from edgesnn.sinks.lines import LineWriter
+from edgesnn.sinks.opening import Opening
+from edgesnn.stream.sink import Monitor, RunInfo, Sink, Summary
 
 if TYPE_CHECKING:
     from rich.segment import Segment
@@ -24,6 +26,11 @@ REFRESH_HZ = 20
 _REMEMBERED = 12
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # a frame that terminals may show in one piece
 _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
+
+
+def open_sink(value: Any, run: Opening) -> Sink:
+    """Show the run on standard output."""
+    return terminal_sink(run.out, run.stop)
 
 
 def terminal_sink(out: TextIO, stop: threading.Event) -> Sink:

@@ -11,15 +11,17 @@ import os
 import subprocess
 import sys
 import threading
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.decision import NOTHING, Decision, Monitor, RunInfo, Snapshot, Summary
+from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.errors import InputError, MissingDependency
 from edgesnn.events import Packet
+from edgesnn.sinks.opening import Opening
 from edgesnn.sinks.window_process import SIZE
+from edgesnn.stream.sink import Monitor, RunInfo, Snapshot, Summary
 
 Image = NDArray[np.uint8]
 
@@ -31,6 +33,11 @@ _END_S = 2
 _BACKGROUND, _ON, _OFF = (20, 16, 14), (84, 180, 255), (255, 168, 89)  # blue, green, red
 _TEXT, _FAINT, _ACCENT = (230, 230, 230), (140, 140, 140), (98, 217, 127)
 _FULL = 3.0  # events of a pixel in the display window that give the full colour
+
+
+def open_sink(value: Any, run: Opening) -> EventWindow:
+    """Open the window; see `open_window`."""
+    return open_window(run.stop)
 
 
 def open_window(stop: threading.Event) -> EventWindow:

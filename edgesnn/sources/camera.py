@@ -18,7 +18,9 @@ from typing import Any
 
 from edgesnn.errors import InputError, MissingDependency, RunError
 from edgesnn.events import EVENT, Packet, empty_events
-from edgesnn.slicer import RESET_US
+from edgesnn.sources.device import Device
+from edgesnn.sources.wanted import Wanted, check_takes_events
+from edgesnn.stream.slicer import RESET_US
 
 _NAP_S = 0.001
 _DRIVER_ERRORS = (RuntimeError, IndexError, ValueError)
@@ -71,6 +73,24 @@ def open_camera(serial: str | None = None) -> Camera:
             "another program using it, and may this user access it?"
         ) from error
     return Camera(device)
+
+
+def open_live(value: str, wanted: Wanted) -> Camera:
+    """Open the camera of that serial number, "" for the first, for a model that takes events."""
+    check_takes_events(wanted.bundle, "a DVS camera")
+    return open_camera(value or None)
+
+
+def listed() -> list[Device]:
+    """Return the cameras that are plugged in; raises MissingDependency, RunError."""
+    return [
+        Device(
+            "camera",
+            str(camera.cameraModel).rpartition(".")[2],
+            f"--camera {camera.serialNumber}",
+        )
+        for camera in discovered(dv_processing())
+    ]
 
 
 def discovered(dv: ModuleType) -> list[Any]:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 from edgesnn.events import Packet, empty_events
-from edgesnn.idx import read_idx
-from edgesnn.latency import LatencySpec, latency_events
-from edgesnn.sources.webcam import opencv
+from edgesnn.senses.latency import LatencySpec, latency_events
+from edgesnn.sources.idx import read_idx
+from edgesnn.sources.opencv import opencv
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
 PERIOD_US = 500_000

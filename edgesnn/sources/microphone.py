@@ -16,9 +16,11 @@ import numpy as np
 
 from edgesnn.errors import InputError, MissingDependency, RunError
 from edgesnn.events import Packet, empty_events
-from edgesnn.hearing import HearingSpec
-from edgesnn.resample import Floats
+from edgesnn.senses.hearing import HearingSpec
+from edgesnn.senses.resample import Floats
+from edgesnn.sources.device import Device
 from edgesnn.sources.sound import Listener, level_db
+from edgesnn.sources.wanted import Wanted, sound_of
 
 _QUEUE_S = 2.0
 _BLOCK_S = 0.01
@@ -51,6 +53,22 @@ def sounddevice() -> Any:
             "apt install libportaudio2"
         ) from error
     return sounddevice
+
+
+def open_live(value: str, wanted: Wanted) -> MicrophoneSource:
+    """Open the microphone of that number or name, "" for the default, for a model of sound."""
+    return open_microphone(value or None, sound_of(wanted.bundle))
+
+
+def listed() -> list[Device]:
+    """Return the microphones, each heard for a moment; raises MissingDependency, RunError."""
+    sd = sounddevice()
+    devices = []
+    for mic in microphones(sd):
+        level = measured_level_db(sd, mic)
+        heard = "nothing heard" if level is None else f"level {level:.0f} dB"
+        devices.append(Device("microphone", f"{mic.name} ({heard})", f"--mic {mic.index}"))
+    return devices
 
 
 def microphones(sd: Any) -> list[Microphone]:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from edgesnn.events import Packet, empty_events
-from edgesnn.hearing import HearingSpec
+from edgesnn.senses.hearing import HearingSpec
 from edgesnn.sources.sound import Listener
+from edgesnn.sources.wanted import Wanted, sound_of
 
 _BLOCK_BYTES = 4096
 _BLOCKS = 64
 _BREATH_S = 0.005
+RATE_HZ = 16_000
+"""Unless --rate says otherwise."""
+
+
+def open_live(value: Any, wanted: Wanted) -> PcmStream:
+    """Open standard input for a model of sound; the setting "rate" is that of its samples."""
+    rate_hz = wanted.settings.get("rate") or RATE_HZ
+    return open_pcm_stream(sys.stdin.buffer, sound_of(wanted.bundle), rate_hz=rate_hz)
 
 
 def open_pcm_stream(stream: BinaryIO, spec: HearingSpec, *, rate_hz: int) -> PcmStream:

@@ -1,10 +1,11 @@
 """Recordings as sources: read whole, then played at a speed, once or for ever.
 
-Formats: .bs2 and .bin (`bs2.py`), .npz (`npz.py`), .aedat4 (`aedat4.py`).
+The formats are those of `catalog.FORMATS`.
 """
 
 from __future__ import annotations
 
+import importlib
 import math
 import time
 from pathlib import Path
@@ -12,21 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.encoder import check_inside
 from edgesnn.errors import InputError
-from edgesnn.events import Events, Packet, empty_events
-from edgesnn.slicer import RESET_US
-from edgesnn.sources.aedat4 import events_from_aedat4
-from edgesnn.sources.bs2 import events_from_bs2
-from edgesnn.sources.npz import events_from_npz
+from edgesnn.events import Events, Packet, check_inside, empty_events
+from edgesnn.sources.catalog import FORMATS
+from edgesnn.stream.slicer import RESET_US
 
 _Times = NDArray[np.int64]
-_READERS = {
-    ".bs2": events_from_bs2,
-    ".bin": events_from_bs2,
-    ".npz": events_from_npz,
-    ".aedat4": events_from_aedat4,
-}
 _CHUNK_US = 10_000
 _CHUNK_EVENTS = 100_000
 _BREATH_NS = 1_000_000
@@ -49,16 +41,17 @@ def read_events(
         raise InputError(f"{path} is a folder; give one recording")
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    reader = _READERS.get(path.suffix.lower())
-    if reader is None:
-        known = ", ".join(sorted(_READERS))
+    door = FORMATS.get(path.suffix.lower())
+    if door is None:
+        known = ", ".join(sorted(FORMATS))
         raise InputError(
             f"{path.name}: edgesnn does not read {path.suffix or 'this'}; it reads {known}"
         )
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     try:
-        events, found = reader(path)
+        module, _, reader = door.partition(":")
+        events, found = getattr(importlib.import_module(module), reader)(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
     if not len(events):

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.events import Packet
-from edgesnn.hearing import Hearing, HearingSpec
-from edgesnn.resample import Floats, Resampler
+from edgesnn.senses.hearing import Hearing, HearingSpec
+from edgesnn.senses.resample import Floats, Resampler
 
 _FULL_SCALE = 0.999
 _MANY = 0.001

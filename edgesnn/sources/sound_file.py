@@ -11,8 +11,8 @@ import numpy as np
 
 from edgesnn.errors import InputError
 from edgesnn.events import Packet, joined_events
-from edgesnn.hearing import HearingSpec
-from edgesnn.resample import Floats, Resampler
+from edgesnn.senses.hearing import HearingSpec
+from edgesnn.senses.resample import Floats, Resampler
 from edgesnn.sources.sound import Listener, mixed
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".au")

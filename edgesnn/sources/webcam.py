@@ -7,43 +7,29 @@ have interpolated times, and come up to one frame late.
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.emulator import DEFAULT, DvsEmulator, EmulatorParameters
-from edgesnn.errors import InputError, MissingDependency, RunError
+from edgesnn.errors import InputError, RunError
 from edgesnn.events import Events, Packet, empty_events
+from edgesnn.senses.emulator import DEFAULT, DvsEmulator, EmulatorParameters
+from edgesnn.sources.device import Device
+from edgesnn.sources.image import Frames
+from edgesnn.sources.opencv import opencv
+from edgesnn.sources.wanted import Wanted, check_takes_events
 
 SIZE = 128
 _WAITING_FRAMES = 4
 _NAP_S = 0.001
 _SILENT_S = 3.0
 _DONE = None
-
-
-def opencv() -> ModuleType:
-    """Import OpenCV; raises MissingDependency with what to install."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    try:
-        import cv2
-    except ImportError as error:
-        hint = (
-            "install the system's libraries: apt-get install libgl1 libglib2.0-0"
-            if "shared object" in str(error)
-            else "install it with: pip install opencv-python"
-        )
-        raise MissingDependency(f"this needs OpenCV ({error}); {hint}") from error
-    # What goes wrong is told by our own sentence, not by its warnings too.
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    return cv2
+_VIDEO = Path("/sys/class/video4linux")
 
 
 def open_webcam(
@@ -194,3 +180,32 @@ def _squared(picture: NDArray[Any]) -> NDArray[np.uint8]:
     square = gray[top : top + side, left : left + side]
     resized: NDArray[np.uint8] = cv2.resize(square, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     return resized
+
+
+def open_live(value: int, wanted: Wanted) -> Webcam:
+    """Open camera number `value` for a model: as events, or as the pictures that it takes."""
+    if wanted.bundle.latency is None:
+        check_takes_events(wanted.bundle, "a webcam")
+        return open_webcam(value)
+    return open_webcam(value, eye=Frames(wanted.bundle.latency, wanted.bundle.program.step_us))
+
+
+def listed(folder: Path = _VIDEO) -> list[Device]:
+    """Name the video devices that Linux lists; one camera may have several numbers.
+
+    Other systems list none without opening them: there --webcam 0, 1, ... has to be tried. Raises
+    MissingDependency without OpenCV.
+    """
+    opencv()
+    found = []
+    for entry in sorted(folder.glob("video*"), key=lambda path: (len(path.name), path.name)):
+        number = entry.name.removeprefix("video")
+        try:
+            # Index 0 delivers pictures; the others are metadata of the same camera.
+            if (entry / "index").read_text().strip() != "0":
+                continue
+            name = (entry / "name").read_text().strip()
+        except OSError:
+            continue
+        found.append(Device("webcam", name, f"--webcam {number}"))
+    return found

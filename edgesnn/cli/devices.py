@@ -1,0 +1,21 @@
+"""What `edgesnn devices` prints."""
+
+from __future__ import annotations
+
+from edgesnn.app import apps_taking
+
+
+def show_devices() -> None:
+    """List cameras and microphones, each with the line that runs an app on it."""
+    from edgesnn.sources import devices
+
+    found = devices.list_devices()
+    for device in found:
+        option = device.option.partition(" ")[0]
+        use = f"edgesnn run {apps_taking(option)[0]} {device.option}" if option else "not available"
+        print(f"{device.model}: {use}")
+    kinds = {device.kind for device in found}
+    if not kinds & {"camera", "webcam"}:
+        print(f"no camera found; edgesnn run {apps_taking('--demo')[0]} --demo needs none")
+    if "microphone" not in kinds:
+        print(f"no microphone found; edgesnn run {apps_taking('--mic')[0]} --file PATH needs none")

@@ -1,0 +1,24 @@
+"""Options that several commands take."""
+
+from __future__ import annotations
+
+from edgesnn.options import Option
+from edgesnn.sinks.catalog import PANEL as OUTPUT
+
+NETWORK = "Who computes"
+MODEL = Option("--model", "Bundle by name or path.", metavar="NAME_OR_PATH", panel=NETWORK)
+EXIT = Option(
+    "--exit",
+    "When an answer may come early: exact, margin:X or never.",
+    metavar="RULE",
+    panel=NETWORK,
+)
+JSON = Option("--json", "JSON on stdout, nothing else.", bool, default=False, panel=OUTPUT)
+
+
+def backend_option() -> Option:
+    """Return --backend, with the names that there are."""
+    from edgesnn.backend import BACKENDS
+
+    names = " or ".join(BACKENDS)
+    return Option("--backend", f"{names}.", metavar="NAME", default="onnx_cpu", panel=NETWORK)

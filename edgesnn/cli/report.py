@@ -1,0 +1,123 @@
+"""The commands that report: models, profile; as tables for people or as JSON."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgesnn.app import load_app, sample_path
+from edgesnn.cli.parsing import Given
+from edgesnn.measure.profile import profile
+from edgesnn.measure.tables import percent, print_json, show, table_of
+
+if TYPE_CHECKING:  # imported where `profile` measures the time of starting
+    from rich.table import Table
+
+    from edgesnn.bundle import Bundle
+    from edgesnn.events import Source
+
+
+def show_models(*, as_json: bool) -> None:
+    """Print what each installed bundle is and how good it was measured to be."""
+    from edgesnn.bundle import list_bundles, load_bundle
+
+    models = []
+    for name in list_bundles():
+        bundle = load_bundle(name)
+        tensors = bundle.program.tensors.values()
+        models.append(
+            {
+                "name": name,
+                "task": bundle.card.get("task", ""),
+                "params": bundle.card.get("params", sum(tensor.size for tensor in tensors)),
+                "bytes": sum(tensor.nbytes for tensor in tensors),
+                "step_us": bundle.program.step_us,
+                "accuracy": bundle.card.get("accuracy", []),
+                "licence": bundle.card.get("licence", ""),
+            }
+        )
+    if as_json:
+        print_json(models)
+        return
+    if not models:
+        print("no models are installed")
+        return
+    table = table_of(["name", "task", "licence"], ["params", "bytes"])
+    for model in models:
+        cells = [model["name"], model["task"], model["licence"]]
+        table.add_row(*map(str, cells), f"{model['params']:,}", f"{model['bytes']:,}")
+    show(table)
+    for model in models:
+        measured = table_of(
+            [f"{model['name']} measured on"], ["n", "accuracy", "state carried over"]
+        )
+        for row in model["accuracy"]:
+            shares = (row.get("accuracy"), row.get("accuracy_state_carried"))
+            measured.add_row(row["data"], str(row["n"]), *map(percent, shares))
+        show(measured)
+
+
+def show_profile(given: Given) -> None:
+    """Print where the time and the work of a model go."""
+    app = load_app(given["app"])
+
+    def named() -> str:
+        from edgesnn.cli.source import model_name
+
+        return model_name(app, given)
+
+    def opened(bundle: Bundle) -> Source:
+        from edgesnn.sources.files import open_file
+
+        path: Path = given["file"] or sample_path(app, bundle.program.name)
+        return open_file(path, bundle, speed=math.inf, loop=True)
+
+    report = profile(named, opened, given["backend"], given["steps"])
+    if given["json"]:
+        print_json(report)
+        return
+    print(f"{report['model']} on {report['backend']}, {report['source']}")
+    show(_stages(report))
+    print(f"synaptic operations and spikes, means of {report['counted_steps']} steps")
+    show(_work(report))
+    memory, start = report["peak_memory_bytes"], report["startup_ms"]
+    print(
+        f"{report['steps_per_second']:,.0f} steps per second, "
+        f"{report['realtime_factor']:.1f} x real time at {report['step_us'] / 1e3:g} ms steps"
+    )
+    print(
+        f"start-up {start['load']:.0f} ms to load, {start['first_step']:.0f} ms to the first step"
+    )
+    if memory is not None:
+        print(f"peak memory {memory / 2**20:.0f} MiB")
+
+
+def _stages(report: dict[str, Any]) -> Table:
+    table = table_of(["stage"], ["p50 us", "p99 us", "p99.9 us", "max us"])
+    for name, values in report["stages_us"].items():
+        table.add_row(name, *(f"{values[q]:,.1f}" for q in ("p50", "p99", "p999", "max")))
+    return table
+
+
+def _work(report: dict[str, Any]) -> Table:
+    table = table_of(["layer", "kind"], ["dense", "effective", "share", "spikes", "firing"])
+    for layer in report["layers"]:
+        dense, effective = layer["dense"], layer["effective"]
+        table.add_row(
+            layer["name"],
+            layer["kind"],
+            f"{dense:,.0f}",
+            f"{effective:,.0f}",
+            percent(effective / dense if dense else 0.0),
+            f"{layer['spikes']:,.0f}",
+            percent(layer["rate"]) if layer["spikes"] else "",
+        )
+    table.add_section()
+    totals = report["operations_per_step"]
+    for kind in ("ACs", "MACs"):
+        dense, effective = totals[f"dense_{kind}"], totals[f"effective_{kind}"]
+        share = percent(effective / dense if dense else 0.0)
+        spikes = f"{report['spikes_per_step']:,.0f}" if kind == "ACs" else ""
+        table.add_row("all", kind, f"{dense:,.0f}", f"{effective:,.0f}", share, spikes, "")
+    return table

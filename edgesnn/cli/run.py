@@ -1,0 +1,86 @@
+"""What `edgesnn run` does with its options: open source and sinks, run, tell how it ended."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from edgesnn.app import load_app
+from edgesnn.cli.parsing import Given, was_given
+from edgesnn.cli.source import chosen_source, model_name
+from edgesnn.decide.exit_rule import exit_rule
+from edgesnn.errors import InputError
+from edgesnn.sinks.catalog import SINKS, TERMINAL
+from edgesnn.sinks.opening import Opening
+from edgesnn.stream.sink import Sink
+
+
+def run_app(given: Given) -> int:
+    """Run an app to its end; return the exit code (0, or 128 + signal when one ended it).
+
+    Raises InputError for options, files and models that cannot be used, RunError for a failed run.
+    """
+    app = load_app(given["app"])
+    open_source = chosen_source(app, given)
+    duration_s: float | None = given["duration"]
+    if duration_s is not None and not duration_s > 0:
+        raise InputError(f"--duration {duration_s:g} is no time to run; give seconds above 0")
+    rule = None if given["exit"] is None else exit_rule(given["exit"])
+    stop = threading.Event()
+    sinks = _sinks(given, stop)
+
+    from edgesnn.backend import backend
+    from edgesnn.bundle import load_bundle
+    from edgesnn.stream.pipeline import run
+
+    bundle = load_bundle(model_name(app, given))
+    model = backend(given["backend"]).load(bundle, threads=given["threads"])
+    source = open_source(bundle)
+    with stopped_by_signals(stop) as received:
+        run(
+            source,
+            bundle,
+            model,
+            sinks,
+            backend_name=given["backend"],
+            stop=stop,
+            duration_s=duration_s,
+            rule=rule,
+        )
+    return 128 + received[0] if received else 0
+
+
+def _sinks(given: Given, stop: threading.Event) -> list[Sink]:
+    """Return the sinks asked for; the last one opened is the first one closed."""
+    run = Opening(sys.stdout, stop, given["file"])
+    asked = [entry for entry in SINKS if was_given(given[entry.option.key])]
+    doors = [(entry.module, given[entry.option.key]) for entry in asked]
+    if not any(entry.stdout for entry in asked):
+        doors.insert(0, (TERMINAL, True))
+    return [importlib.import_module(module).open_sink(value, run) for module, value in doors]
+
+
+@contextmanager
+def stopped_by_signals(stop: threading.Event) -> Iterator[list[int]]:
+    """Let the first SIGINT or SIGTERM set `stop` and note its number; a second SIGINT interrupts.
+
+    An event instead of an exception, which could strike between opening a file and noting it.
+    """
+    received: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,129 @@
+"""Which source `edgesnn run` opens: from the options as typed, for the app and its model."""
+
+from __future__ import annotations
+
+import importlib
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edgesnn.app import App, sample_path
+from edgesnn.bundle import Bundle
+from edgesnn.cli.parsing import Given, was_given
+from edgesnn.errors import InputError
+from edgesnn.events import Source
+from edgesnn.options import Option
+from edgesnn.sources.catalog import FILE, LIVE, PLAYING, Live
+from edgesnn.sources.files import open_file
+from edgesnn.sources.image import is_image_file
+from edgesnn.sources.wanted import Wanted
+
+Opener = Callable[[Bundle], Source]
+"""Opens the source once the model is known, which says what the events must be."""
+
+
+def source_options() -> list[Option]:
+    """Return every option that says where events come from."""
+    live = [option for entry in LIVE for option in (entry.option, *entry.settings)]
+    return [*live, FILE, *PLAYING]
+
+
+def chosen_source(app: App, given: Given) -> Opener:
+    """Return what opens the one source that was asked for; the app's sample when none was.
+
+    Raises InputError for more than one source, for one that the app does not take, and for options
+    that do not fit it.
+    """
+    live = [entry for entry in LIVE if was_given(given.get(entry.option.key))]
+    path: Path | None = given.get("file")
+    asked = [entry.option.name for entry in live] + ["--file"] * (path is not None)
+    asked.sort(key=[*app.sources, *asked].index)
+    if len(asked) > 1:
+        raise InputError(f"{' and '.join(asked)} are {len(asked)} sources; give one of them")
+    if asked and asked[0] not in app.sources:
+        raise InputError(f"{app.name} takes no {asked[0]}; it takes {', '.join(app.sources)}")
+    for entry in LIVE:
+        for setting in entry.settings:
+            if entry not in live and given.get(setting.key) is not None:
+                raise InputError(
+                    f"{setting.name} is for {entry.option.name}: other sources know it themselves"
+                )
+    if live:
+        _refuse_for_live(live[0], given)
+        return _live_source(app, live[0], given)
+    speed, size = _speed(given.get("speed")), _size(given.get("sensor"))
+    loop = bool(given.get("loop"))
+
+    def open_recorded(bundle: Bundle) -> Source:
+        if path is not None:
+            return open_file(path, bundle, speed=speed, loop=loop, size=size)
+        sample = sample_path(app, bundle.program.name)
+        pace = "in real time" if speed == 1 else f"at speed {given['speed']}"
+        others = ", ".join(app.sources[:-1])
+        print(
+            f"edgesnn: no source given, playing the bundled recording {sample.name} {pace} "
+            f"({others} and {app.sources[-1]} are others)",
+            file=sys.stderr,
+        )
+        return open_file(sample, bundle, speed=speed, loop=loop, size=size)
+
+    return open_recorded
+
+
+def model_name(app: App, given: Given) -> str:
+    """Return the bundle to run: the one given, else the app's for this kind of source."""
+    if given.get("model") is not None:
+        return str(given["model"])
+    path: Path | None = given.get("file")
+    recorded = path is not None and not is_image_file(path)
+    if app.event_model is not None and (given.get("camera") is not None or recorded):
+        return app.event_model
+    return app.model
+
+
+def _refuse_for_live(live: Live, given: Given) -> None:
+    for option in PLAYING:
+        if was_given(given.get(option.key)):
+            raise InputError(
+                f"{option.name} is for recordings and {live.option.name} is live; leave one of "
+                "them out"
+            )
+
+
+def _live_source(app: App, live: Live, given: Given) -> Opener:
+    settings = {setting.key: given.get(setting.key) for setting in live.settings}
+
+    def open_live(bundle: Bundle) -> Source:
+        door = importlib.import_module(live.module).open_live
+        source: Source = door(given[live.option.key], Wanted(bundle, app.demo, settings))
+        return source
+
+    return open_live
+
+
+def _speed(text: str | None) -> float:
+    if text is None:
+        return 1.0
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise InputError(
+            f"--speed {text} is no speed; give a number above 0 (1.0 is real time) or max"
+        )
+    return speed
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise InputError(
+            f"--sensor {text} is no size; give WIDTHxHEIGHT in pixels, such as 128x128"
+        )
+    return int(width), int(height)

@@ -1,0 +1,1 @@
+"""From what the network gives to decisions: readouts, exit rules."""

@@ -1,0 +1,192 @@
+"""How often a model is right on labelled recordings, at full speed, deterministically.
+
+A folder with `labels.csv` (columns file, label, name) and the recordings it names. Accuracy is
+reported in two ways: the state reset before each recording, or carried over as in life, where the
+recordings follow one another as one stream.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgesnn.backend import Model, Stream
+from edgesnn.bundle import Bundle
+from edgesnn.decide.decision import NOTHING
+from edgesnn.decide.exit_rule import ExitRule
+from edgesnn.decide.readouts import AnyReadout, open_readout
+from edgesnn.errors import InputError
+from edgesnn.events import Events, Packet
+from edgesnn.program import Program
+from edgesnn.senses.encoder import Encoder
+from edgesnn.sources.recording import read_events
+from edgesnn.stream.slicer import Step, slicer_for
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A recording and its class, as labels.csv gives them."""
+
+    path: Path
+    label: int
+
+
+@dataclass(slots=True)
+class _Verdict:
+    """What a stream says about one recording, as it goes.
+
+    decided: the last class decided on, NOTHING before. since_us: when, from the recording's start.
+    steps: taken, of_steps in the recording.
+    """
+
+    decided: int
+    since_us: int | None
+    steps: int = 0
+    of_steps: int = 0
+
+    def hear(self, index: int, at_us: int) -> None:
+        # Giving a decision up and coming back to it is the same decision.
+        if index not in (NOTHING, self.decided):
+            self.decided, self.since_us = index, at_us
+
+
+def evaluate(
+    bundle: Bundle,
+    model: Model,
+    directory: str | Path,
+    *,
+    carry_state: bool = False,
+    rule: ExitRule | None = None,
+) -> dict[str, Any]:
+    """Return the report on all recordings of a folder, plain JSON values.
+
+    {"accuracy": float, "n": int, "correct": int, "confusion": [[int]] (row = label, column =
+    predicted), "exit": None or {"rule", "steps_saved"},
+    "per_file": [{"file", "label", "predicted", "decided_at_us"}]}
+
+    predicted: the last class decided on. When the readout was never sure it is the best guess at
+    the end (-1 when there was no evidence at all) and decided_at_us is null; else decided_at_us is
+    event time from the first event to the end of the step that decided (0: carried over).
+    rule margin:X: the first class to lead by X is the answer, and the rest of the recording is not
+    stepped through; steps_saved: the share of all steps that this left out.
+    An undecided -1 counts as wrong and has no column in the confusion matrix.
+
+    Raises InputError for a missing or unusable labels.csv or recording; names file and line.
+    """
+    recordings = read_labels(Path(directory), len(bundle.readout.labels))
+    classes = len(bundle.readout.labels)
+    confusion = [[0] * classes for _ in range(classes)]
+    per_file: list[dict[str, Any]] = []
+    stream, readout, clock_us = model.stream(), open_readout(bundle.readout, rule), 0
+    early = rule is not None and rule.kind == "margin"
+    taken = whole = 0
+    for recording in recordings:
+        if not carry_state:
+            stream.reset()
+            readout.reset()
+        verdict, clock_us = _play(recording, bundle, stream, readout, clock_us, early)
+        taken, whole = taken + verdict.steps, whole + verdict.of_steps
+        predicted = readout.best() if verdict.decided == NOTHING else verdict.decided
+        if predicted != NOTHING:
+            confusion[recording.label][predicted] += 1
+        per_file.append(
+            {
+                "file": recording.path.relative_to(directory).as_posix(),
+                "label": recording.label,
+                "predicted": predicted,
+                "decided_at_us": verdict.since_us,
+            }
+        )
+    correct = sum(confusion[label][label] for label in range(classes))
+    return {
+        "accuracy": correct / len(recordings),
+        "n": len(recordings),
+        "correct": correct,
+        "exit": {"rule": str(rule), "steps_saved": 1 - taken / max(1, whole)} if early else None,
+        "per_file": per_file,
+        "confusion": confusion,
+    }
+
+
+def _play(
+    recording: Labelled,
+    bundle: Bundle,
+    stream: Stream,
+    readout: AnyReadout,
+    clock_us: int,
+    early: bool,
+) -> tuple[_Verdict, int]:
+    """Run one recording on from clock_us; return the verdict and the clock at its end.
+
+    early: stop at the first class decided on.
+    """
+    steps, encoder = _open(recording, bundle)
+    held = readout.held.index
+    verdict = _Verdict(held, None if held == NOTHING else 0, of_steps=len(steps))
+    for step in steps:
+        y = stream.step(encoder.encode(step.events))
+        at_us = step.end_us - steps[0].start_us
+        change = readout.update(y, encoder.used, clock_us + at_us)
+        verdict.steps += 1
+        if change is not None:
+            verdict.hear(change.index, at_us)
+            if early and change.index != NOTHING:
+                break
+    return verdict, clock_us + (steps[-1].end_us - steps[0].start_us if steps else 0)
+
+
+def _open(recording: Labelled, bundle: Bundle) -> tuple[list[Step], Encoder]:
+    events, size = read_events(recording.path)
+    try:
+        encoder = Encoder(bundle.encoder, bundle.program.input_shape, size)
+    except InputError as error:
+        raise InputError(f"{recording.path}: {error}") from error
+    return slice_recording(events, bundle.program), encoder
+
+
+def slice_recording(events: Events, program: Program) -> list[Step]:
+    """Cut a whole recording into steps, the last one partial."""
+    if not len(events):
+        return []
+    slicer = slicer_for(program)
+    return slicer.feed(Packet(events, int(events["t"][-1]), 0)) + slicer.flush()
+
+
+def read_labels(directory: Path, classes: int) -> list[Labelled]:
+    """Return the recordings a folder's labels.csv names; raises InputError (file and line)."""
+    table = directory / "labels.csv"
+    if not table.is_file():
+        raise InputError(
+            f"{directory} has no labels.csv; eval wants a folder of recordings with a labels.csv "
+            "whose first line is file,label,name"
+        )
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as lines:
+            rows = csv.DictReader(lines)
+            missing = [name for name in ("file", "label") if name not in (rows.fieldnames or ())]
+            if missing:
+                raise InputError(
+                    f"{table} has no column {missing[0]!r}; its first line must be file,label,name"
+                )
+            found = [_recording(directory, row, rows.line_num, classes) for row in rows]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{table} is not a text table ({error}); save it as CSV, UTF-8") from error
+    if not found:
+        raise InputError(f"{table} names no recording; wanted one line file,label,name for each")
+    return found
+
+
+def _recording(directory: Path, row: dict[str, str], line: int, classes: int) -> Labelled:
+    where = f"{directory / 'labels.csv'}, line {line}"
+    text = (row["label"] or "").strip()
+    if not text.isdecimal() or int(text) >= classes:
+        raise InputError(
+            f"{where}: label {text!r} is not a class of this model; its classes are 0 to "
+            f"{classes - 1}"
+        )
+    path = directory / (row["file"] or "").strip()
+    if not path.is_file():
+        raise InputError(f"{where}: {path} does not exist")
+    return Labelled(path, int(text))

@@ -1,0 +1,127 @@
+"""Where the time and the work of a model go, measured on a recording.
+
+The recording is played as fast as possible, again and again if it is short, so that every stage
+runs warm and often enough for a 99.9th percentile to mean something.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from edgesnn.stream.meter import LatencyMeter
+
+if TYPE_CHECKING:  # imported when the time of starting is measured
+    from edgesnn.bundle import Bundle
+    from edgesnn.events import Source
+    from edgesnn.program import Tensor
+
+STAGES = ("read", "slice", "encode", "step", "readout", "show")
+STEPS = 2000  # of the timed run: two values lie above the 99.9th percentile
+COUNTED = 200  # steps whose operations are counted
+
+
+class StageMeter:
+    """A pipeline probe: a histogram per stage, and the inputs of the first steps.
+
+    inputs: uint8 arrays, at most COUNTED. first_step_ns: `time.monotonic_ns()` after the first
+    step; 0 before.
+    """
+
+    def __init__(self) -> None:
+        self.stages = {name: LatencyMeter() for name in STAGES}
+        self.inputs: list[Tensor] = []
+        self.first_step_ns = 0
+
+    def stage(self, name: str, elapsed_ns: int) -> None:
+        """Take one duration."""
+        self.stages[name].add(elapsed_ns)
+
+    def step(self, x: Tensor, y: Tensor) -> None:
+        """Keep the inputs whose operations are counted later."""
+        if len(self.inputs) < COUNTED:
+            self.first_step_ns = self.first_step_ns or time.monotonic_ns()
+            self.inputs.append(x.copy())
+
+
+def profile(
+    model_name: Callable[[], str],
+    open_source: Callable[[Bundle], Source],
+    backend_name: str = "onnx_cpu",
+    steps: int = STEPS,
+) -> dict[str, Any]:
+    """Measure a model on a source; return plain JSON values, see docs/profile.md.
+
+    model_name: says which bundle. open_source: opens what is measured on, for a loaded bundle: a
+    recording that plays for ever, at full speed. steps: how many are timed. All three import what
+    they need themselves: that is the start-up time.
+    Raises InputError for a model, backend or recording that cannot be used.
+    """
+    began_ns = time.monotonic_ns()
+    from edgesnn.backend import backend
+    from edgesnn.bundle import load_bundle
+    from edgesnn.stream.pipeline import run
+
+    bundle = load_bundle(model_name())
+    model = backend(backend_name).load(bundle, threads=1)
+    loaded_ns = time.monotonic_ns()
+    meter = StageMeter()
+    step_s = bundle.program.step_us / 1e6
+    summary = run(
+        open_source(bundle),
+        bundle,
+        model,
+        [],
+        backend_name=backend_name,
+        stop=threading.Event(),
+        duration_s=steps * step_s,
+        probe=meter,
+    )
+    memory = peak_memory_bytes()
+    return {
+        "model": summary.model,
+        "backend": summary.backend,
+        "source": summary.source,
+        "steps": summary.steps,
+        "step_us": bundle.program.step_us,
+        "stages_us": {name: asdict(meter.stages[name].percentiles()) for name in STAGES},
+        "steps_per_second": summary.realtime_factor / step_s,
+        "realtime_factor": summary.realtime_factor,
+        "startup_ms": {
+            "load": (loaded_ns - began_ns) / 1e6,
+            "first_step": max(0, meter.first_step_ns - began_ns) / 1e6,
+        },
+        "peak_memory_bytes": memory,
+        **_work(bundle.program, meter.inputs),
+    }
+
+
+def _work(program: Any, inputs: list[Tensor]) -> dict[str, Any]:
+    from edgesnn.measure.operations import count_work
+
+    layers = count_work(program, inputs)
+    totals = {
+        f"{which}_{kind}": sum(getattr(layer, which) for layer in layers if layer.kind == kind)
+        for which in ("effective", "dense")
+        for kind in ("ACs", "MACs")
+    }
+    return {
+        "counted_steps": len(inputs),
+        "spikes_per_step": sum(layer.spikes for layer in layers),
+        "operations_per_step": totals,
+        "layers": [asdict(layer) for layer in layers],
+    }
+
+
+def peak_memory_bytes() -> int | None:
+    """Return the most memory this process has held; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

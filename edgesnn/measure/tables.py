@@ -1,0 +1,51 @@
+"""Tables and shares for people, as `eval`, `models` and `profile` print them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def print_json(report: Any) -> None:
+    """Print a report on one line."""
+    print(json.dumps(report, ensure_ascii=False))
+
+
+def right(report: dict[str, Any]) -> str:
+    """Say how many of a report's recordings were right."""
+    return f"{report['correct']} of {report['n']} right: {percent(report['accuracy'])}"
+
+
+def print_saved(report: dict[str, Any]) -> None:
+    """Say how many steps an exit rule saved, where there was one."""
+    if report["exit"] is not None:
+        saved = percent(report["exit"]["steps_saved"])
+        print(f"exit {report['exit']['rule']}: {saved} of the steps were not needed")
+
+
+def percent(share: float | None) -> str:
+    """Return a share as text; nothing for None."""
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def table_of(words: list[str], numbers: list[str]) -> Table:
+    """Return an empty table with columns of words and then of numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in words:
+        table.add_column(title, overflow="fold")
+    for title in numbers:
+        table.add_column(title, justify="right", no_wrap=True)
+    return table
+
+
+def show(table: Table) -> None:
+    """Print a table."""
+    from rich.console import Console
+
+    Console(highlight=False).print(table)

@@ -1,0 +1,46 @@
+"""The network as data: nodes, checks, state; one meaning on every backend."""
+
+from edgesnn.program.kinds.add import Add
+from edgesnn.program.kinds.concat import Concat
+from edgesnn.program.kinds.fire import MEMBRANE_LIMIT, Fire
+from edgesnn.program.kinds.layer import Layer
+from edgesnn.program.kinds.leak import LEAK_UNIT
+from edgesnn.program.kinds.leaky import Leaky
+from edgesnn.program.kinds.pool import Pool
+from edgesnn.program.kinds.upsample import Upsample
+from edgesnn.program.node import Node, State, StatePort, Tensor, Value
+from edgesnn.program.nodes import KINDS
+from edgesnn.program.program import (
+    Program,
+    from_dict,
+    initial_state,
+    resting_steps,
+    state_ports,
+    to_dict,
+    warmup_steps,
+)
+
+__all__ = [
+    "KINDS",
+    "LEAK_UNIT",
+    "MEMBRANE_LIMIT",
+    "Add",
+    "Concat",
+    "Fire",
+    "Layer",
+    "Leaky",
+    "Node",
+    "Pool",
+    "Program",
+    "State",
+    "StatePort",
+    "Tensor",
+    "Upsample",
+    "Value",
+    "from_dict",
+    "initial_state",
+    "resting_steps",
+    "state_ports",
+    "to_dict",
+    "warmup_steps",
+]

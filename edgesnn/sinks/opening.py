@@ -1,0 +1,19 @@
+"""What a sink is opened with."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """out: standard output. stop: set by a sink that wants the run to end. playing: the file that
+    is the source, None for others.
+    """
+
+    out: TextIO
+    stop: threading.Event
+    playing: Path | None = None

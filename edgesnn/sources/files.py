@@ -1,0 +1,59 @@
+"""A file as a source: sound, pictures or recorded events, as its name says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgesnn.bundle import Bundle
+from edgesnn.errors import InputError
+from edgesnn.events import Source
+from edgesnn.sources.image import is_image_file, open_images
+from edgesnn.sources.recording import open_recording
+from edgesnn.sources.sound_file import SUFFIXES, open_sound_file
+from edgesnn.sources.wanted import check_takes_events, models_for, takes_pictures, takes_sound
+
+
+def open_file(
+    path: Path,
+    bundle: Bundle,
+    *,
+    speed: float,
+    loop: bool = False,
+    size: tuple[int, int] | None = None,
+) -> Source:
+    """Open a file as what its name says: sound, pictures, else recorded events.
+
+    Raises InputError, also when the model does not take that kind.
+    """
+    name = bundle.program.name
+    sound, picture = path.suffix.lower() in SUFFIXES, is_image_file(path)
+    if size is not None and (sound or picture):
+        raise InputError(f"--sensor is for recordings of events and {path.name} is none")
+    if sound:
+        if bundle.hearing is None:
+            raise InputError(
+                f"{path.name} is sound and the model {name} takes none{models_for(takes_sound)}"
+            )
+        return open_sound_file(path, bundle.hearing, speed=speed, loop=loop)
+    if picture:
+        if bundle.latency is None:
+            raise InputError(
+                f"{path.name} is a picture and the model {name} takes none"
+                f"{models_for(takes_pictures)}"
+            )
+        step_us = bundle.program.step_us
+        return open_images(path, bundle.latency, step_us=step_us, speed=speed, loop=loop)
+    recording = open_recording(path, speed=speed, loop=loop, size=size)
+    if recording.size != _own_size(bundle):
+        check_takes_events(bundle, path.name)
+    return recording
+
+
+def _own_size(bundle: Bundle) -> tuple[int, int] | None:
+    """Return the size of the events that a model's sound or pictures become: --record keeps them.
+
+    None where the events come from a sensor.
+    """
+    if bundle.hearing is not None:
+        return bundle.hearing.size
+    return None if bundle.latency is None else (bundle.latency.size, bundle.latency.size)

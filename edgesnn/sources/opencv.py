@@ -1,0 +1,25 @@
+"""The door to OpenCV."""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+from edgesnn.errors import MissingDependency
+
+
+def opencv() -> ModuleType:
+    """Import OpenCV; raises MissingDependency with what to install."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    try:
+        import cv2
+    except ImportError as error:
+        hint = (
+            "install the system's libraries: apt-get install libgl1 libglib2.0-0"
+            if "shared object" in str(error)
+            else "install it with: pip install opencv-python"
+        )
+        raise MissingDependency(f"this needs OpenCV ({error}); {hint}") from error
+    # What goes wrong is told by our own sentence, not by its warnings too.
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2

@@ -1,0 +1,1 @@
+"""The run: ring, slicer, loop, and what may watch it."""

@@ -1,0 +1,165 @@
+"""The loop on the calling thread, from the ring through the network to decisions; it counts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from edgesnn.backend import Model
+from edgesnn.bundle import Bundle
+from edgesnn.decide.decision import NOTHING, Decision
+from edgesnn.decide.exit_rule import ExitRule
+from edgesnn.decide.readouts import open_readout
+from edgesnn.events import Source
+from edgesnn.senses.encoder import Encoder
+from edgesnn.stream.meter import LatencyMeter
+from edgesnn.stream.monitor import Counts, LiveMonitor
+from edgesnn.stream.probe import Probe
+from edgesnn.stream.ring import Ring
+from edgesnn.stream.sink import RunInfo, Sink, Summary
+from edgesnn.stream.slicer import Step, slicer_for
+
+RING_EVENTS = 4_000_000  # 64 MB
+RING_PACKETS = 4096
+RING_AGE_S = 0.5  # a live decision about the past is worth less than none
+_LOOK_UP_S = 0.05  # how long the loop waits before it looks whether to stop
+
+
+class Flow:
+    """One run of a model over what comes out of `ring`; `monitor` shows how it goes."""
+
+    def __init__(
+        self,
+        source: Source,
+        bundle: Bundle,
+        model: Model,
+        sinks: Sequence[Sink],
+        duration_s: float | None,
+        probe: Probe | None,
+        rule: ExitRule | None,
+    ) -> None:
+        program = bundle.program
+        self.ring = Ring(
+            RING_EVENTS, RING_PACKETS, max_age_s=None if source.can_wait else RING_AGE_S
+        )
+        self._slicer = slicer_for(program)
+        self._encoder = Encoder(bundle.encoder, program.input_shape, source.size)
+        self._stream = model.stream()
+        self._readout = open_readout(bundle.readout, rule)
+        self._decision = self._readout.held
+        self._sinks = sinks
+        self._probe = probe
+        self._latency = LatencyMeter()
+        self.monitor = LiveMonitor(
+            source.size,
+            bundle.readout.labels,
+            self._latency,
+            pictures=bundle.latency is not None,
+        )
+        self._counts = Counts(0, 0, 0, 0, 0)
+        self._held_us = [0] * len(bundle.readout.labels)
+        self._first_us: int | None = None
+        self._end_us = 0
+        self._covered_us = 0
+        self._rested = 0
+        self._spent_ns = 0
+        duration_us = None if duration_s is None else round(duration_s * 1e6)
+        self._until_us = duration_us if source.can_wait else None
+        self._until_ns = None if duration_us is None or source.can_wait else duration_us * 1000
+
+    def run(self, stop: threading.Event) -> None:
+        """Take steps until there is nothing more to take or it is time to stop."""
+        began_ns = time.monotonic_ns()
+        try:
+            for step in self._steps(stop, began_ns):
+                self._take(step)
+                if self._until_us is not None and self._covered_us >= self._until_us:
+                    break
+            self._tell(self._readout.finish(self._end_us), 0)
+        finally:
+            self._spent_ns = time.monotonic_ns() - began_ns
+
+    def _steps(self, stop: threading.Event, began_ns: int) -> Iterator[Step]:
+        while not self.ring.ended:
+            if stop.is_set():
+                return
+            if self._until_ns is not None and time.monotonic_ns() - began_ns >= self._until_ns:
+                return
+            packet = self.ring.pop(_LOOK_UP_S)
+            if packet is None:
+                continue
+            began = time.perf_counter_ns()
+            steps = self._slicer.feed(packet)
+            if self._probe is not None:
+                self._probe.stage("slice", time.perf_counter_ns() - began)
+            yield from steps
+        yield from self._slicer.flush()
+
+    def _take(self, step: Step) -> None:
+        clock = time.perf_counter_ns
+        times = [clock()]
+        x = self._encoder.encode(step.events)
+        times.append(clock())
+        turn, y = self._readout.turn(self._encoder.used), None
+        if turn == "reset":
+            self._stream.reset()
+        if turn == "skip":
+            self._rested += 1
+        else:
+            y = self._stream.step(x)
+        times.append(clock())
+        change = self._readout.update(y, self._encoder.used, step.end_us)
+        latency_ns = time.monotonic_ns() - step.arrival_ns
+        times.append(clock())
+        self._count(step, latency_ns)
+        self._tell(change, latency_ns)
+        self.monitor.show(step, self._readout.probabilities, self._decision, self._counts, turn)
+        times.append(clock())
+        if self._probe is not None:
+            for name, i in (("encode", 0), ("step", 1), ("readout", 2), ("show", 3)):
+                self._probe.stage(name, times[i + 1] - times[i])
+            if y is not None:
+                self._probe.step(x, y)
+
+    def _tell(self, change: Decision | None, latency_ns: int) -> None:
+        if change is not None:
+            self._decision = replace(change, latency_us=latency_ns / 1e3)
+            for sink in self._sinks:
+                sink.decision(self._decision)
+
+    def _count(self, step: Step, latency_ns: int) -> None:
+        before = self._counts
+        self._latency.add(latency_ns)
+        self._counts = Counts(
+            steps=before.steps + 1,
+            steps_late=before.steps_late + (latency_ns > 1000 * (step.end_us - step.start_us)),
+            events=before.events + len(step.events),
+            dropped=self.ring.dropped_events,
+            late=self._slicer.late,
+        )
+        if self._first_us is None:
+            self._first_us = step.start_us
+        self._end_us = step.end_us
+        self._covered_us = step.end_us - self._first_us
+        if self._readout.held.index != NOTHING:
+            self._held_us[self._readout.held.index] += step.end_us - step.start_us
+
+    def summary(self, info: RunInfo, notes: tuple[str, ...]) -> Summary:
+        """Return the run as a whole."""
+        longest = max(range(len(self._held_us)), key=self._held_us.__getitem__)
+        return Summary(
+            source=info.source,
+            model=info.model,
+            backend=info.backend,
+            events=self._counts.events,
+            dropped=self.ring.dropped_events,
+            late=self._slicer.late,
+            steps=self._counts.steps,
+            latency_us=self._latency.percentiles(),
+            realtime_factor=self._covered_us * 1e3 / max(self._spent_ns, 1),
+            decision=info.labels[longest] if self._held_us[longest] else self._readout.nothing,
+            steps_rested=self._rested,
+            notes=notes,
+        )

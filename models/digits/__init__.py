@@ -1,0 +1,1 @@
+"""Digits and clothes by first spikes: data, network, training, conversion."""

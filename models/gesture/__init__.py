@@ -1,0 +1,1 @@
+"""Hand and arm gestures: simulator, data, network, training, conversion."""

@@ -1,0 +1,1 @@
+"""Spoken words: data, network, training, conversion."""

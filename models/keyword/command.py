@@ -1,0 +1,37 @@
+"""What `edgesnn train keyword` takes and does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgesnn.app import Training
+from edgesnn.bundle import Bundle
+from edgesnn.options import Option
+
+
+def _train(out: Path, card: dict[str, Any], given: Mapping[str, Any]) -> Bundle:
+    from .ship import ship
+    from .training import train_keyword
+
+    names = ("data", "words", "noise", "epochs", "seed", "resume")
+    checkpoint, material = train_keyword(out, **{name: given[name] for name in names})
+    return ship(checkpoint, out, material=material, card=card)
+
+
+TRAINING = Training(
+    options=(
+        Option(
+            "--data",
+            "Folder of FSDD, Speech Commands, SHD or SSC.",
+            Path,
+            default=...,
+            metavar="DIR",
+        ),
+        Option("--words", "More words, WORD/*.wav.", Path, metavar="DIR"),
+        Option("--noise", "Sounds to mix in.", Path, metavar="DIR"),
+        Option("--epochs", "Times through the data.", int, least=1),
+    ),
+    train=_train,
+)

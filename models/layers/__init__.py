@@ -1,0 +1,1 @@
+"""Torch layers whose forward pass computes the integers that they become."""

@@ -1,0 +1,1 @@
+"""The trained networks that come with edgesnn: data, no code."""

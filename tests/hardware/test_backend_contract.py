@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import contract_backends as contract
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx")
+
+from programs import ENCODER, READOUT, frames, gesture_shaped, random_program  # noqa: E402
+
+from edgesnn.backend import BACKENDS, Model, backend  # noqa: E402
+from edgesnn.bundle import Bundle  # noqa: E402
+from edgesnn.errors import InputError  # noqa: E402
+from edgesnn.hardware.reference import run_sequence  # noqa: E402
+from edgesnn.program import KINDS, Layer  # noqa: E402
+from edgesnn.program.kinds.layer_kernels import fits_int8  # noqa: E402
+from edgesnn.quantize.export import export  # noqa: E402
+
+SEEDS = range(30)
+CHECKS: list[Callable[[Model], None]] = [
+    contract.check_streamed_is_the_whole_sequence,
+    contract.check_a_snapshot_goes_on_anywhere,
+    contract.check_restoring_copies,
+    contract.check_forks_part,
+    contract.check_streams_share_a_model,
+    contract.check_the_input_is_only_read,
+    contract.check_wrong_inputs_are_named,
+]
+
+
+@cache
+def bundle(seed: int | None) -> Bundle:
+    program = gesture_shaped() if seed is None else random_program(seed)
+    return Bundle(program, ENCODER, READOUT, {}, export(program), {})
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_programs(name: str, seed: int) -> None:
+    contract.check_streamed_is_the_whole_sequence(backend(name).load(bundle(seed)))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("seed", [3, 11, 17])
+def test_the_contract(name: str, check: Callable[[Model], None], seed: int | None) -> None:
+    check(backend(name).load(bundle(seed)))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_threads(name: str) -> None:
+    contract.check_threads_change_nothing(backend(name), bundle(None))
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"), [("onnx_cpu", None), ("onnx_cpu", 11), ("reference", 11)]
+)
+def test_a_thousand_steps(name: str, seed: int | None) -> None:
+    stream = backend(name).load(bundle(seed)).stream()
+    xs = frames(bundle(seed).program, 1_000, 12, density=0.3)
+    wanted = run_sequence(bundle(seed).program, xs)
+    assert all(np.array_equal(stream.step(x), y) for x, y in zip(xs, wanted, strict=True))
+
+
+def test_the_random_programs_leave_nothing_out() -> None:
+    """Every kind of node, setting and kernel occurs, and most outputs depend on the input."""
+    programs = [random_program(seed) for seed in SEEDS]
+    layers = [(p, n) for p in programs for n in p.nodes if isinstance(n, Layer)]
+    assert {n.kind for p in programs for n in p.nodes} == set(KINDS)
+    assert {n.op for p in programs for n in p.nodes if n.kind == "pool"} == {"sum", "or"}
+    assert {fits_int8(p, n) for p, n in layers} == {True, False}
+    for setting in (
+        lambda p, n: n.op,
+        lambda p, n: n.threshold is None,
+        lambda p, n: n.groups > 1,
+        lambda p, n: n.taps is None,
+        lambda p, n: p.values[n.input].spikes,
+        lambda p, n: p.taps_of(n).shape[0] > 1,
+        lambda p, n: p.filtered_bounds(n)[0] < 0,
+        lambda p, n: n.delays is None,
+        lambda p, n: n.delays is None or p.taps_of(n).shape[1] > 1,
+    ):
+        assert len({setting(p, n) for p, n in layers}) == 2
+    assert {1, 2} <= {n.stride for _, n in layers}
+    assert {1, 2, 4, 6, 8} <= {p.taps_of(n).shape[1] for p, n in layers}
+    weights = [[n.weight for n in p.nodes if isinstance(n, Layer)] for p in programs]
+    assert any(len(set(names)) < len(names) for names in weights)
+    varied = [np.ptp(run_sequence(p, frames(p, 20, 1)), axis=0).any() for p in programs]
+    assert sum(varied) >= 0.8 * len(programs)
+
+
+def test_an_unknown_backend_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="no backend 'gpu'; the backends here are: onnx_cpu, ref"):
+        backend("gpu")

@@ -1,0 +1,159 @@
+import io
+import math
+
+import numpy as np
+import pytest
+import soundfile
+from contract_sources import (
+    check_close_from_another_thread,
+    check_ends_once,
+    check_name_and_size,
+    check_packets,
+    joined,
+    packets_of,
+)
+from fake_camera import FakeCamera
+from fake_sounds import TONE, Sounds
+from written import write_video
+
+from edgesnn.app import load_app, sample_path
+from edgesnn.events import Packet, events_from_arrays
+from edgesnn.models.gesture.demo import open_demo
+from edgesnn.senses.hearing import HearingSpec
+from edgesnn.senses.latency import LatencySpec
+from edgesnn.sinks.recorder import Recorder
+from edgesnn.sources.bs2 import bs2_from_events
+from edgesnn.sources.camera import Camera
+from edgesnn.sources.image import Frames, open_images
+from edgesnn.sources.microphone import open_microphone
+from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.pcm_stream import open_pcm_stream
+from edgesnn.sources.recording import open_recording
+from edgesnn.sources.sound_file import open_sound_file
+from edgesnn.sources.webcam import open_webcam
+from edgesnn.stream.sink import RunInfo
+
+SIZE = (128, 128)
+HEARING = HearingSpec()
+LATENCY = LatencySpec(steps=6, dark=True)
+STEP_US = 5_000
+
+
+def some_events(n=3000, span_us=150_000, start_us=70):
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, span_us, n)) + start_us
+    return events_from_arrays(
+        t, rng.integers(0, 128, n), rng.integers(0, 128, n), rng.integers(0, 2, n)
+    )
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recordings")
+    events = some_events()
+    bs2_from_events(folder / "a.bs2", events)
+    npz_from_events(folder / "a.npz", events, SIZE)
+    pytest.importorskip("dv_processing")
+    recorder = Recorder(folder / "a.aedat4")
+    recorder.open(RunInfo("test:a", SIZE, "none", "none", 1, (), True), None)
+    recorder.packet(Packet(events, int(events["t"][-1]), 0))
+    recorder.close(None)
+    write_video(folder / "a.avi")
+    soundfile.write(folder / "a.wav", TONE, 8000)
+    return folder
+
+
+RECORDINGS = [(s, speed) for s in ("bs2", "npz", "aedat4") for speed in (math.inf, 1.0)]
+
+
+def recording(files, suffix, speed):
+    return open_recording(files / f"a.{suffix}", speed=speed, size=SIZE)
+
+
+def makers(files):
+    """Every source there is, by name: makes one that ends within a second or so."""
+    now = 1_700_000_000_000_000  # a camera counts from 1970; its batches come 10 s apart here
+    busy = [None, [now, now + 3], None, [now + 10**7], [now + 2 * 10**7], None]
+    made = {
+        f"{suffix} at {speed}": lambda a=suffix, b=speed: recording(files, a, b)
+        for suffix, speed in RECORDINGS
+    }
+    for speed in (math.inf, 1.0):
+        made[f"looped at {speed}"] = lambda b=speed: open_recording(
+            files / "a.bs2", speed=b, loop=True, size=SIZE
+        )
+    made["camera"] = lambda: Camera(FakeCamera(busy + [None] * 1000))
+    made["video as webcam"] = lambda: open_webcam(files / "a.avi")
+    made["demo"] = lambda: open_demo(0)
+    made |= sounds(files)
+    for speed in (math.inf, 1.0):
+        made[f"pictures at {speed}"] = lambda b=speed: pictures(b)
+        made[f"pictures looped at {speed}"] = lambda b=speed: pictures(b, loop=True)
+    made["video as pictures"] = lambda: open_webcam(files / "a.avi", eye=Frames(LATENCY, STEP_US))
+    return made
+
+
+def sounds(files):
+    """The sources of sound."""
+    made = {
+        f"sound at {speed}": lambda b=speed: open_sound_file(files / "a.wav", HEARING, speed=b)
+        for speed in (math.inf, 1.0)
+    }
+    made["sound looped"] = lambda: open_sound_file(files / "a.wav", HEARING, loop=True)
+    made["pipe"] = lambda: open_pcm_stream(io.BytesIO(pcm()), HEARING, rate_hz=8000)
+    made["microphone"] = microphone
+    return made
+
+
+def pcm():
+    return (TONE * 32767).astype("<i2").tobytes()
+
+
+def microphone():
+    system = Sounds()
+    source = open_microphone(None, HEARING, sd=system)
+    for first in range(0, len(TONE), 400):
+        system.streams[0].give(TONE[first : first + 400])
+    return source
+
+
+def pictures(speed, loop=False):
+    sample = sample_path(load_app("digits"))
+    return open_images(sample, LATENCY, step_us=STEP_US, speed=speed, loop=loop)
+
+
+NAMES = list(makers(None))
+ENDLESS = {name for name in NAMES if "looped" in name} | {"camera", "demo", "microphone"}
+LONG = {"pictures at 1.0"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_contract(files, name):
+    make = makers(files)[name]
+    source = make()
+    check_name_and_size(source)
+    packets = packets_of(source, 25 if name in ENDLESS | LONG else 10_000)
+    assert joined(packets).size
+    check_packets(source, packets)
+    if name in ENDLESS | LONG:
+        source.close()
+    check_ends_once(source)
+    check_close_from_another_thread(make)
+
+
+@pytest.mark.parametrize(("suffix", "speed"), RECORDINGS)
+def test_packets_of_a_recording_join_to_the_whole_of_it(files, suffix, speed):
+    found = joined(packets_of(recording(files, suffix, speed)))
+    for field in "txyp":
+        assert np.array_equal(found[field], some_events()[field])
+
+
+def test_recordings_wait_and_live_sources_do_not(files):
+    waits = {name: make().can_wait for name, make in makers(files).items()}
+    assert {name for name, value in waits.items() if not value} == {
+        "camera",
+        "video as webcam",
+        "demo",
+        "microphone",
+        "video as pictures",
+    }

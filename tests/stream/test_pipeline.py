@@ -1,0 +1,144 @@
+"""From a recording to decisions: what is heard, in which order, whatever the cutting."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from fake_runs import (
+    SCENE,
+    STEP,
+    FakeSource,
+    LeftOrRight,
+    Listener,
+    cut,
+    heard_of,
+    play,
+    scene,
+)
+
+from edgesnn.stream.sink import RunInfo
+
+
+def test_a_recording_becomes_decisions_and_a_summary():
+    heard = []
+    source = FakeSource(cut(scene(*SCENE), 37, until=12 * STEP))
+    summary = play(source, Listener(heard))
+    decisions = heard_of(heard, "decision")
+    assert [(d.t_us, d.label) for d in decisions] == [
+        (10_000, "left"),
+        (60_000, "no gesture"),
+        (90_000, "right"),
+    ]
+    assert all(0 < d.latency_us < 5e6 for d in decisions)
+    assert (summary.source, summary.model, summary.backend) == ("fake", "left-or-right", "fake")
+    assert (summary.events, summary.dropped, summary.late) == (351, 0, 0)
+    assert (summary.steps, summary.decision) == (12, "left")
+    assert summary.realtime_factor > 0
+    assert 0 < summary.latency_us.p50 <= summary.latency_us.p99 <= summary.latency_us.max
+    assert heard_of(heard, "close") == [summary]
+    assert source.closed == 1
+
+
+def test_sinks_hear_the_run_in_the_promised_order_and_threads():
+    heard = []
+    sinks = [Listener(heard, "first"), Listener(heard, "second")]
+    play(FakeSource(cut(scene("left"), 20)), *sinks)
+    assert [(who, what) for who, what, _ in heard if what in ("open", "close")] == [
+        ("first", "open"),
+        ("second", "open"),
+        ("second", "close"),
+        ("first", "close"),
+    ]
+    assert heard_of(heard, "open")[0] == RunInfo(
+        "fake", (16, 16), "left-or-right", "fake", STEP, ("left", "right"), can_wait=True
+    )
+    assert [n for who, what, n in heard if (who, what) == ("first", "packet")] == [20, 20, 11]
+    assert sinks[0].threads == {"edgesnn-reader"}
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_any_cutting_gives_the_same_frames_and_decisions(size):
+    def outcome(pieces):
+        model, heard = LeftOrRight(), []
+        play(FakeSource(cut(scene(*SCENE), pieces)), Listener(heard), model=model)
+        decisions = [(d.t_us, d.index, d.confidence) for d in heard_of(heard, "decision")]
+        return [frame.tolist() for frame in model.frames], decisions
+
+    assert outcome(size) == outcome(50)
+
+
+def test_only_events_that_the_encoder_uses_count_as_a_scene():
+    # Of a 32 x 32 sensor every second pixel counts: column 29 does, column 2 does not.
+    heard = []
+    events = scene("right", "left", "left", "left", size=(32, 32))
+    play(FakeSource(cut(events, 50), size=(32, 32)), Listener(heard))
+    decisions = [(d.t_us, d.label) for d in heard_of(heard, "decision")]
+    assert decisions == [(10_000, "right"), (30_000, "no gesture")]
+
+
+def test_the_network_sees_silence_between_events():
+    model = LeftOrRight()
+    play(FakeSource(cut(scene(*SCENE), 50)), model=model)
+    assert [int(frame.sum()) for frame in model.frames] == [51, 50, 50, 50, 0, 0, 0, 0, 50, 50, 50]
+
+
+def test_nothing_at_all_is_a_run_without_steps():
+    heard = []
+    summary = play(FakeSource(iter(())), Listener(heard))
+    assert (summary.steps, summary.events, summary.realtime_factor) == (0, 0, 0.0)
+    assert (summary.latency_us.max, summary.decision) == (0.0, "no gesture")
+
+
+def test_the_switch_interval_is_put_back():
+    before = sys.getswitchinterval()
+    during = []
+    play(FakeSource(during.append(sys.getswitchinterval()) for _ in range(1)))
+    assert during[0] < before
+    assert sys.getswitchinterval() == before
+
+
+class Notes:
+    def __init__(self) -> None:
+        self.stages: dict[str, list[int]] = {}
+        self.sums: list[tuple[int, list[int]]] = []
+
+    def stage(self, name: str, elapsed_ns: int) -> None:
+        self.stages.setdefault(name, []).append(elapsed_ns)
+
+    def step(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.sums.append((int(x.sum()), y.tolist()))
+
+
+def test_a_probe_hears_every_stage():
+    notes, model = Notes(), LeftOrRight()
+    model.slow_s = 0.002
+    play(FakeSource(cut(scene("left", "right"), 51)), model=model, probe=notes)
+    counted = {name: len(times) for name, times in notes.stages.items()}
+    # Two packets and the end are read.
+    expected = {"read": 3, "slice": 2, "encode": 2, "step": 2, "readout": 2, "show": 2}
+    assert counted == expected
+    assert min(notes.stages["step"]) >= 2_000_000
+    assert notes.sums == [(51, [51, 0]), (50, [0, 50])]
+
+
+def test_the_pipeline_needs_numpy_only():
+    code = (
+        "import sys, json, edgesnn.stream.pipeline, edgesnn.measure.evaluate; "
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    loaded = set(json.loads(subprocess.check_output([sys.executable, "-c", code], text=True)))
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "onnx", "onnxruntime", "cv2", "dv_processing", "rich", "typer"}
+
+
+def test_a_summary_is_plain_values():
+    summary = play(FakeSource(cut(scene("left"), 50)))
+    assert json.loads(json.dumps(asdict(summary)))["latency_us"].keys() == {
+        "p50",
+        "p99",
+        "p999",
+        "max",
+    }
