@@ -52,13 +52,14 @@ def save_bundle(
         "parity.npz": archive(parity_vector(program)),
     }
     (kind,) = (name for name, made in READOUTS.items() if isinstance(readout, made.spec))
+    described: Any = readout  # a dataclass, as every kind of READOUTS is
     description = {
         "format": FORMAT,
         "version": VERSION,
         "program": to_dict(program),
         "program_sha256": program.sha256,
         "encoder": asdict(encoder),
-        "readout": {"kind": kind, **asdict(readout)},
+        "readout": {"kind": kind, **asdict(described)},
         **{
             name: asdict(spec)
             for name, spec in (("hearing", hearing), ("latency", latency))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from edgesnn.options import Option
-from edgesnn.sinks.catalog import PANEL as OUTPUT
+from edgesnn.sinks.catalog import PANEL
 
-NETWORK = "Who computes"
+NETWORK, OUTPUT = "Who computes", PANEL
 MODEL = Option("--model", "Bundle by name or path.", metavar="NAME_OR_PATH", panel=NETWORK)
 EXIT = Option(
     "--exit",

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -113,6 +113,7 @@ def to_dict(program: Program) -> dict[str, Any]:
 
 def _entry(node: Node) -> dict[str, Any]:
     """Return a node as JSON values; a layer without delays says nothing of them."""
+    assert is_dataclass(node)
     fields = asdict(node)
     if fields.get("delays", "") is None:
         del fields["delays"]

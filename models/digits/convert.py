@@ -14,7 +14,7 @@ from edgesnn.program import Fire, Layer, Node, Pool, Program, Tensor
 from edgesnn.quantize.integers import check_exact, integers
 
 if TYPE_CHECKING:
-    from edgesnn.models.digits.net import DigitNet
+    from .net import DigitNet
 
 
 def digits_program(net: DigitNet, *, name: str, step_us: int) -> Program:

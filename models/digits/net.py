@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edgesnn.models.layers.ttfs import TtfsLayer, decode, sum_pool, weighed
+from ..layers.ttfs import TtfsLayer, decode, sum_pool, weighed
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ streamed by the CPU backend.
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,15 @@ from edgesnn.backend import backend
 from edgesnn.bundle import Bundle
 from edgesnn.decide.exit_rule import EXACT, ExitRule
 from edgesnn.decide.trial import TrialSpec
-from edgesnn.models.digits.nmnist import SIZE, START_EVENTS, STEP_US
-from edgesnn.models.digits.train import network_from
+from edgesnn.quantize.card import program_facts, ship_parser, told
 from edgesnn.quantize.curve import training_curve
-from edgesnn.quantize.integers import sum_bounds
 from edgesnn.quantize.save import save_bundle
 from edgesnn.senses.encoder import EncoderSpec
 from edgesnn.senses.latency import LatencySpec
 
 from .convert import digits_program
+from .nmnist import SIZE, START_EVENTS, STEP_US
+from .train import network_from
 
 IMAGE_STEP_US = 5_000
 REST_STEPS = 2
@@ -69,12 +68,8 @@ def bundled(checkpoint: Path, out: Path, *, name: str, card: dict[str, Any]) -> 
         latency = LatencySpec(
             shape.steps, recipe["dark"], shape.size, "object" if name == "fashion" else "ink"
         )
-    bounds = sum_bounds(program)
     full = {
-        "params": sum(t.size for t in program.tensors.values()),
-        "distinct_weights": sum(t.size for n, t in program.tensors.items() if n.startswith("w_")),
-        "step_us": program.step_us,
-        "largest_possible_sum": max(bounds.values()),
+        **program_facts(program),
         **card,
     }
     encoder = EncoderSpec((shape.size, shape.size), LEVELS)
@@ -129,15 +124,12 @@ def ship(
 
 def main() -> None:
     """Run from the command line; see the module's head."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser = ship_parser(__doc__)
     parser.add_argument("--name", required=True, choices=["mnist", "fashion", "nmnist"])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--about", required=True, help="the data set, in words")
-    parser.add_argument("--card", type=Path, help="JSON with what is not measured here")
-    parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    card = json.loads(given.card.read_text()) if given.card else {}
+    card = told(given)
     bundle = ship(
         given.checkpoint, given.out, name=given.name, data=given.data, about=given.about, card=card
     )

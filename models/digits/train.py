@@ -7,7 +7,6 @@ teaches the times. The last part of the training images is held out and validate
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -17,8 +16,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgesnn.errors import InputError
-
+from ..checkpoints import (
+    LAST,
+    descend,
+    go_on_with,
+    read_checkpoint,
+    tell,
+    trainers,
+    write_checkpoint,
+)
 from .material import Digits
 from .net import DigitNet, DigitShape
 from .recipe import Recipe, Stage
@@ -56,8 +62,8 @@ def train(
         teacher = _teacher(out, digits, recipe, net.shape, whole, resume=resume)
     order = _order(len(digits), recipe.batch, torch.Generator().manual_seed(recipe.seed))
     saved: dict[str, Any] = {"updates": 0}
-    if resume and (out / "last.pt").exists():
-        saved = torch.load(out / "last.pt", weights_only=True)
+    if resume and (out / LAST).exists():
+        saved = network_checkpoint(out / LAST)
         net.load_state_dict(saved["net"])
         if hint is not None:
             hint.load_state_dict(saved["hint"])
@@ -73,22 +79,25 @@ def train(
             net.dropout = stage.dropout
             optimiser, schedule = _optimiser([net, hint], recipe, stage.rate, len(plan))
             if done > first:
-                optimiser.load_state_dict(saved["optimiser"])
-                schedule.load_state_dict(saved["schedule"])
+                go_on_with(saved, optimiser, schedule)
             for update in range(max(done, first) + 1, last + 1):
                 steps = plan[update - first - 1]
                 x, labels = digits.drawn(next(order), steps, stage.jitter)
                 loss = _loss(net, hint, teacher, recipe, x, labels)
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-                optimiser.step()
+                descend(loss, optimiser, net)
                 schedule.step()
                 log.add(loss)
                 if update % check == 0 or update == last:
                     log.write(update, steps)
-                    random = (torch.get_rng_state(), digits.random_state())
-                    _save(out / "last.pt", net, hint, optimiser, schedule, update, recipe, random)
+                    state = {
+                        "net": net.state_dict(),
+                        "hint": {} if hint is None else hint.state_dict(),
+                        "updates": update,
+                        "recipe": asdict(recipe),
+                        "random": (torch.get_rng_state(), digits.random_state()),
+                        "shape": asdict(net.shape),
+                    }
+                    write_checkpoint(out, state | trainers(optimiser, schedule))
         first = last
     return net
 
@@ -119,7 +128,7 @@ class _Log:
     """Tells how a training goes, on stdout and in log.jsonl."""
 
     def __init__(self, out: Path, net: DigitNet, digits: Digits, whole: int) -> None:
-        self._path, self._net, self._digits, self._whole = out / "log.jsonl", net, digits, whole
+        self._out, self._net, self._digits, self._whole = out, net, digits, whole
         self._began = time.monotonic()
         self._losses: list[float] = []
 
@@ -139,9 +148,7 @@ class _Log:
             "minutes": round((time.monotonic() - self._began) / 60, 1),
         }
         self._losses.clear()
-        print(json.dumps(line), flush=True)
-        with self._path.open("a") as log:
-            log.write(json.dumps(line) + "\n")
+        tell(self._out, line)
 
 
 def _optimiser(
@@ -192,39 +199,14 @@ def _order(count: int, batch: int, generator: torch.Generator) -> Iterator[Tenso
         yield from (shuffled[first : first + batch] for first in range(0, count, batch))
 
 
-def _save(
-    path: Path,
-    net: DigitNet,
-    hint: nn.Module | None,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    update: int,
-    recipe: Recipe,
-    random: tuple[Tensor, Any],
-) -> None:
-    """Write atomically; read back with weights_only (no code in the file)."""
-    state = {
-        "net": net.state_dict(),
-        "hint": {} if hint is None else hint.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
-        "updates": update,
-        "recipe": asdict(recipe),
-        "random": random,
-        "shape": asdict(net.shape),
-    }
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
+def network_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; raises InputError when it is missing or not of a digit network."""
+    return read_checkpoint(path, ("net", "shape"), "a digit network")
 
 
 def network_from(path: Path) -> tuple[DigitNet, dict[str, Any]]:
     """Return the network of a checkpoint, in eval mode, and its recipe; raises InputError."""
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no checkpoint {path}") from error
-    if "net" not in state or "shape" not in state:
-        raise InputError(f"{path} is not a checkpoint of a digit network")
+    state = network_checkpoint(path)
     net = DigitNet(DigitShape(**state["shape"]))
     net.load_state_dict(state["net"])
     return net.eval(), state["recipe"]

@@ -16,8 +16,8 @@ from edgesnn.program import Layer, Node, Pool, Program, Tensor
 from edgesnn.quantize.integers import check_exact, integers
 
 if TYPE_CHECKING:
-    from edgesnn.models.gesture.net import GestureNet
-    from edgesnn.models.layers.psn import SpikingConv
+    from ..layers.psn import SpikingConv
+    from .net import GestureNet
 
 
 def gesture_program(net: GestureNet, *, step_us: int, grid: int, input_high: int) -> Program:

@@ -5,7 +5,6 @@ The scene follows the host clock: a slow machine draws fewer frames, and time do
 
 from __future__ import annotations
 
-import importlib
 import time
 
 from edgesnn.events import Packet, empty_events
@@ -34,7 +33,8 @@ class Demo:
     can_wait = False
 
     def __init__(self, seed: int) -> None:
-        scene = importlib.import_module("edgesnn.models.gesture.simulator")
+        from . import simulator as scene  # draws with OpenCV, which is looked for first
+
         self._scene = scene.GestureScene(seed)
         self.name = f"demo:{seed}"
         self.size: tuple[int, int] = (scene.SIZE, scene.SIZE)

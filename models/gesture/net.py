@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edgesnn.models.layers.psn import QuantWeight, SpikingConv
+from ..layers.psn import QuantWeight, SpikingConv
 
 
 @dataclass(frozen=True, slots=True)

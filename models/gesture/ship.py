@@ -8,7 +8,6 @@ step through the ONNX backend as `edgesnn eval` does, beside the float network o
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Sequence
@@ -23,8 +22,16 @@ from edgesnn.backend import Model, backend
 from edgesnn.bundle import Bundle
 from edgesnn.decide.evidence import ReadoutSpec
 from edgesnn.measure.evaluate import evaluate
-from edgesnn.models.gesture.clips import write_recordings
-from edgesnn.models.gesture.data import (
+from edgesnn.program import Layer, Program
+from edgesnn.quantize.calibrate import calibrated_scale
+from edgesnn.quantize.card import program_facts, ship_parser, told
+from edgesnn.quantize.integers import sum_bounds
+from edgesnn.quantize.save import save_bundle
+from edgesnn.senses.encoder import EncoderSpec
+
+from .clips import write_recordings
+from .convert import gesture_program
+from .data import (
     GRID,
     LABELS,
     LEVELS,
@@ -34,21 +41,14 @@ from edgesnn.models.gesture.data import (
     frames,
     real_clips,
 )
-from edgesnn.models.gesture.net import GestureNet
-from edgesnn.models.gesture.train import (
+from .net import GestureNet
+from .train import (
     DECAY_SHIFT,
     held_out,
     network_from,
     predictions,
     with_variants,
 )
-from edgesnn.program import Layer, Program
-from edgesnn.quantize.calibrate import calibrated_scale
-from edgesnn.quantize.integers import sum_bounds
-from edgesnn.quantize.save import save_bundle
-from edgesnn.senses.encoder import EncoderSpec
-
-from .convert import gesture_program
 
 CLIP_STEPS = 58
 """A real clip lasts 1.45 s: 58 steps of 25 ms."""
@@ -145,11 +145,8 @@ def ship(
     bounds = sum_bounds(program)
     full = {
         **card,
-        "params": sum(t.size for t in program.tensors.values()),
-        "distinct_weights": sum(t.size for n, t in program.tensors.items() if n.startswith("w_")),
+        **program_facts(program),
         "macs_per_step": macs_per_step(program),
-        "step_us": STEP_US,
-        "largest_possible_sum": max(bounds.values()),
         "sums_fit_int16": sorted(n for n, b in bounds.items() if b < 2**15),
         "accuracy": measured(bundle, net, sets),
     }
@@ -158,13 +155,10 @@ def ship(
 
 def main() -> None:
     """Run from the command line; see the module's head."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser = ship_parser(__doc__)
     parser.add_argument("--clips", type=Path, required=True, help="simulated shards")
     parser.add_argument("--real", type=Path, help="labelled folder of recordings")
     parser.add_argument("--real-was-trained-on", action="store_true")
-    parser.add_argument("--card", type=Path, help="JSON with what is not measured here")
-    parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     simulated = "simulated gestures, held out"
     sets = {simulated: held_out(arguments.clips)}
@@ -173,7 +167,7 @@ def main() -> None:
         real = real_clips(arguments.real)
         sets[f"real DVS128 Gesture clips ({kind})"] = real
         sets[f"those clips, mirrored and reversed ({kind})"] = with_variants(real)
-    card = json.loads(arguments.card.read_text()) if arguments.card else {}
+    card = told(arguments)
     bundle = ship(arguments.checkpoint, arguments.out, sets=sets, calibrate_on=simulated, card=card)
     print(json.dumps(bundle.card, indent=2))
 

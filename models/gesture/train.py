@@ -1,13 +1,12 @@
 """Train the gesture network: simulated clips first; recordings, where given, mixed in.
 
-The recipe is fixed by its options and seed; `models/gesture.md` holds the lines that made the
+The recipe is fixed by its options and seed; `docs/gesture.md` holds the lines that made the
 shipped model. Every `--check` updates it validates (state reset before each clip), prints one
 line, appends it to OUT/log.jsonl and writes OUT/last.pt, from which `--resume` goes on.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,8 +19,15 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
-from edgesnn.errors import InputError
-
+from ..checkpoints import (
+    LAST,
+    descend,
+    go_on_with,
+    read_checkpoint,
+    tell,
+    trainers,
+    write_checkpoint,
+)
 from .clips import read_shard
 from .data import (
     STEP_US,
@@ -155,7 +161,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     net = GestureNet()
     if start is not None:
-        net.load_state_dict(read_checkpoint(start)["net"])
+        net.load_state_dict(gesture_checkpoint(start)["net"])
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )
@@ -163,11 +169,10 @@ def train(
         optimiser, recipe.rate, total_steps=recipe.updates, pct_start=0.1
     )
     done = 0
-    if resume and (out / "last.pt").exists():
-        saved = read_checkpoint(out / "last.pt")
+    if resume and (out / LAST).exists():
+        saved = gesture_checkpoint(out / LAST)
         net.load_state_dict(saved["net"])
-        optimiser.load_state_dict(saved["optimiser"])
-        schedule.load_state_dict(saved["schedule"])
+        go_on_with(saved, optimiser, schedule)
         done = saved["updates"]
     stream = ClipStream(shards, recordings, recipe)
     began, losses, hits = time.monotonic(), [], []
@@ -176,10 +181,7 @@ def train(
         levels, label = next(loader)
         net.train()
         loss, last = loss_of(net, levels.transpose(0, 1).float(), label, recipe)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
+        descend(loss, optimiser, net)
         schedule.step()
         losses.append(float(loss.detach()))
         hits.append(float((last.argmax(dim=1) == label).float().mean()))
@@ -193,49 +195,26 @@ def train(
                 "minutes": round((time.monotonic() - began) / 60, 1),
             }
             losses, hits = [], []
-            print(json.dumps(line), flush=True)
-            with (out / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
-            write_checkpoint(out / "last.pt", net, optimiser, schedule, update, recipe)
+            tell(out, line)
+            state = {
+                "net": net.state_dict(),
+                "updates": update,
+                "recipe": asdict(recipe),
+                "shape": asdict(net.shape),
+                "step_us": STEP_US,
+            }
+            write_checkpoint(out, state | trainers(optimiser, schedule))
     return net
 
 
-def write_checkpoint(
-    path: Path,
-    net: GestureNet,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    updates: int,
-    recipe: Recipe,
-) -> None:
-    """Write atomically; read back with weights_only (no code in the file)."""
-    state = {
-        "net": net.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
-        "updates": updates,
-        "recipe": asdict(recipe),
-        "shape": asdict(net.shape),
-        "step_us": STEP_US,
-    }
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def gesture_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint; raises InputError when it is missing or not one of ours."""
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no checkpoint {path}") from error
-    if "net" not in state or "shape" not in state:
-        raise InputError(f"{path} is not a checkpoint of the gesture network")
-    return state
+    return read_checkpoint(path, ("net", "shape"), "the gesture network")
 
 
 def network_from(path: Path) -> GestureNet:
     """Return the network of a checkpoint, in eval mode."""
-    state = read_checkpoint(path)
+    state = gesture_checkpoint(path)
     net = GestureNet(GestureShape(**state["shape"]))
     net.load_state_dict(state["net"])
     return net.eval()

@@ -10,8 +10,8 @@ from edgesnn.program import Layer, Leaky, Node, Program, Tensor
 from edgesnn.quantize.integers import check_exact, integers
 
 if TYPE_CHECKING:
-    from edgesnn.models.keyword.net import KeywordNet
-    from edgesnn.models.layers.delays import DelayedWeight, DelayLayer
+    from ..layers.delays import DelayedWeight, DelayLayer
+    from .net import KeywordNet
 
 
 def keyword_program(net: KeywordNet, *, step_us: int, input_high: int) -> Program:
@@ -42,7 +42,7 @@ def keyword_program(net: KeywordNet, *, step_us: int, input_high: int) -> Progra
 
 def _neurons(tensors: dict[str, Tensor], name: str, source: str, layer: DelayLayer) -> list[Node]:
     """Store what a layer is made of; return its nodes, the last of which is called `name`."""
-    from edgesnn.models.layers.leaky import Leaky as LeakyNeurons
+    from ..layers.leaky import Leaky as LeakyNeurons
 
     weight, delays = _synapses(tensors, name, layer.synapses)
     theta, current = f"theta_{name}", f"current_{name}"

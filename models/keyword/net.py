@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from edgesnn.models.layers.delays import DelayedWeight, DelayLayer, Delays, Neuron
+from ..layers.delays import DelayedWeight, DelayLayer, Delays, Neuron
 
 UNKNOWN = 10
 LABELS = (*"zero one two three four five six seven eight nine".split(), "unknown")

@@ -8,7 +8,6 @@ program, streamed by the CPU backend.
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -20,18 +19,18 @@ from numpy.typing import NDArray
 from edgesnn.backend import backend
 from edgesnn.bundle import Bundle
 from edgesnn.decide.spotting import SpottingSpec
-from edgesnn.models.keyword.material import MOST, Batch, Material
-from edgesnn.models.keyword.net import LABELS
-from edgesnn.models.keyword.train import network_from
-from edgesnn.models.keyword.training import material_of
 from edgesnn.program import Layer, Program
 from edgesnn.quantize.calibrate import calibrated_scale
+from edgesnn.quantize.card import program_facts, ship_parser, told
 from edgesnn.quantize.curve import training_curve
-from edgesnn.quantize.integers import sum_bounds
 from edgesnn.quantize.save import save_bundle
 from edgesnn.senses.encoder import EncoderSpec
 
 from .convert import keyword_program
+from .material import MOST, Batch, Material
+from .net import LABELS
+from .train import network_from
+from .training import material_of
 
 Evidence = NDArray[np.int64]
 SPOTTING = SpottingSpec(
@@ -56,13 +55,9 @@ def bundled(checkpoint: Path, out: Path, *, scale: float, card: dict[str, Any]) 
     step_us = 10_000 if hearing is None else hearing.step_us
     program = keyword_program(trained.net, step_us=step_us, input_high=MOST)
     levels = tuple(min(n, MOST) for n in range(256))
-    bounds = sum_bounds(program)
     full = {
-        "params": sum(t.size for t in program.tensors.values()),
-        "distinct_weights": sum(t.size for n, t in program.tensors.items() if n.startswith("w_")),
+        **program_facts(program),
         "synapses_per_step_dense": synapses(program),
-        "step_us": program.step_us,
-        "largest_possible_sum": max(bounds.values()),
         **card,
     }
     spec = replace(SPOTTING, scale=scale, labels=trained.labels)
@@ -120,13 +115,10 @@ def ship(checkpoint: Path, out: Path, *, material: Material, card: dict[str, Any
 
 def main() -> None:
     """Run from the command line; see the module's head."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser = ship_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--card", type=Path, help="JSON with what is not measured here")
-    parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    card = json.loads(given.card.read_text()) if given.card else {}
+    card = told(given)
     material = material_of(given.data, None, None)
     bundle = ship(given.checkpoint, given.out, material=material, card=card)
     print(json.dumps(bundle.card, indent=2))

@@ -6,7 +6,6 @@ network that ships. Nothing is chosen on the test words: the last epoch is the r
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,10 +16,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edgesnn.errors import InputError
-from edgesnn.models.layers.delays import width
 from edgesnn.senses.hearing import HearingSpec
 
+from ..checkpoints import (
+    LAST,
+    descend,
+    go_on_with,
+    read_checkpoint,
+    tell,
+    trainers,
+    write_checkpoint,
+)
+from ..layers.delays import width
 from .material import Batch, Material
 from .net import KeywordNet, KeywordShape
 from .recipe import Recipe, Stage
@@ -77,8 +84,8 @@ def train(
     sizes = {"bands": material.bands, "classes": len(material.labels), **recipe.shape}
     net = KeywordNet(KeywordShape(**sizes))
     saved: dict[str, Any] = {"epochs": 0}
-    if resume and (out / "last.pt").exists():
-        saved = torch.load(out / "last.pt", weights_only=True)
+    if resume and (out / LAST).exists():
+        saved = keyword_checkpoint(out / LAST)
         net.load_state_dict(saved["net"])
         torch.set_rng_state(saved["random"])
     began, first = time.monotonic(), 0
@@ -87,19 +94,17 @@ def train(
         if saved["epochs"] < last:
             optimiser, schedule = _optimiser(net, stage, recipe)
             if saved["epochs"] > first:
-                optimiser.load_state_dict(saved["optimiser"])
-                schedule.load_state_dict(saved["schedule"])
+                go_on_with(saved, optimiser, schedule)
             for epoch in range(max(first, saved["epochs"]), last):
                 _set_width(net, stage, (epoch - first) / stage.epochs)
                 line = _epoch(net, material, optimiser, stage, recipe, epoch)
                 schedule.step()
                 if (epoch + 1) % save_every == 0 or epoch + 1 == last:
                     line |= tested(net, material)
-                    _save(out / "last.pt", net, optimiser, schedule, epoch + 1, recipe, material)
+                    state = _state(net, recipe, material, epoch + 1)
+                    write_checkpoint(out, state | trainers(optimiser, schedule))
                 line["minutes"] = round((time.monotonic() - began) / 60, 1)
-                print(json.dumps(line), flush=True)
-                with (out / "log.jsonl").open("a") as log:
-                    log.write(json.dumps(line) + "\n")
+                tell(out, line)
         first = last
     net.set_width(None)
     return net
@@ -124,10 +129,7 @@ def _epoch(
     for batch in material.epoch(stage, recipe, np.random.default_rng((recipe.seed, epoch))):
         net.train()
         loss, logits = loss_of(net, batch, smoothing=recipe.smoothing, sparsity=stage.sparsity)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
+        descend(loss, optimiser, net)
         for synapses in net.synapses():
             synapses.clamp()
         losses.append(float(loss.detach()))
@@ -153,20 +155,10 @@ def _optimiser(
     return optimiser, torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, stage.epochs)
 
 
-def _save(
-    path: Path,
-    net: KeywordNet,
-    optimiser: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-    epochs: int,
-    recipe: Recipe,
-    material: Material,
-) -> None:
-    """Write atomically; read back with weights_only (no code in the file)."""
-    state = {
+def _state(net: KeywordNet, recipe: Recipe, material: Material, epochs: int) -> dict[str, Any]:
+    """Return what a checkpoint keeps besides the optimiser."""
+    return {
         "net": net.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "schedule": schedule.state_dict(),
         "epochs": epochs,
         "random": torch.get_rng_state(),
         "recipe": asdict(recipe),
@@ -174,8 +166,6 @@ def _save(
         "labels": list(material.labels),
         "hearing": asdict(material.hearing) if material.hearing else None,
     }
-    torch.save(state, path.with_suffix(".part"))
-    path.with_suffix(".part").replace(path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,14 +177,14 @@ class Checkpoint:
     hearing: HearingSpec | None
 
 
+def keyword_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; raises InputError when it is missing or not of the keyword network."""
+    return read_checkpoint(path, ("net", "hearing"), "the keyword network")
+
+
 def network_from(path: Path) -> Checkpoint:
     """Return what a checkpoint holds; raises InputError when it is missing or not one of ours."""
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(f"there is no checkpoint {path}") from error
-    if "net" not in state or "hearing" not in state:
-        raise InputError(f"{path} is not a checkpoint of the keyword network")
+    state = keyword_checkpoint(path)
     net = KeywordNet(KeywordShape(**state["shape"]))
     net.load_state_dict(state["net"])
     net.set_width(None)
