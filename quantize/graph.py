@@ -74,7 +74,7 @@ class Graph:
             from onnx import helper, numpy_helper
         except ImportError as error:
             raise MissingDependency(
-                'Writing ONNX files needs onnx: pip install "edgesnn[export]"'
+                'Writing ONNX files needs onnx: pip install ".[export]"'
             ) from error
 
         def described(ports: list[Port]) -> list[onnx.ValueInfoProto]:

@@ -1,6 +1,6 @@
 """Add to a bundle's card what was measured after it was written.
 
-    python -m edgesnn.quantize.recard models/zoo/keyword.json --card models/keyword/card.json
+    python -m edgesnn.quantize.recard BUNDLE.json --card CARD.json
 
 The entries of the JSON file replace those of the card that have their names; the rest of the card,
 the network and its hashes stay as they are.

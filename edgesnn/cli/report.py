@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgesnn.app import load_app, sample_path
+from edgesnn.app import APPS, load_app, sample_path
 from edgesnn.cli.parsing import Given
 from edgesnn.measure.profile import profile
 from edgesnn.measure.tables import percent, print_json, show, table_of
@@ -22,8 +22,11 @@ def show_models(*, as_json: bool) -> None:
     """Print what each installed bundle is and how good it was measured to be."""
     from edgesnn.bundle import list_bundles, load_bundle
 
+    # An app may bring a bundle of its own, by path.
+    named = (load_app(name).model for name in APPS)
+    brought = [model for model in named if model.endswith(".json")]
     models = []
-    for name in list_bundles():
+    for name in [*list_bundles(), *brought]:
         bundle = load_bundle(name)
         tensors = bundle.program.tensors.values()
         models.append(

@@ -28,7 +28,7 @@ class Digits(Protocol):
     def drawn(self, chosen: Tensor, steps: int, jitter: Jitter) -> tuple[Tensor, Tensor]:
         """Return changed copies of those chosen: spikes (steps, B, 2, H, W), labels (B,).
 
-        jitter: how images are moved (`digits_data.jittered`).
+        jitter: how images are moved (`data.jittered`).
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What decides how the digit networks are trained, besides the data; see `train_digits`."""
+"""What decides how the digit networks are trained, besides the data; see `train.py`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STILL = {
     "whole": False,
     "flip": False,
 }
-"""Images as they are; see `digits_data.jittered`."""
+"""Images as they are; see `data.jittered`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Stage:
     """A part of the training, with an optimiser of its own whose rate rises to `rate` and falls.
 
     phases: (steps of a trial, epochs), one after the other. jitter: how images are moved, see
-    `digits_data.jittered` (recordings have changes of their own).
+    `data.jittered` (recordings have changes of their own).
     """
 
     phases: tuple[tuple[int, float], ...]

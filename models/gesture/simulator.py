@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from edgesnn.events import Events, events_from_arrays
 from edgesnn.senses.emulator import DvsEmulator, EmulatorParameters
 
+from .arms import LEFT, RIGHT, Build, Motion, Mover
 from .body import Image, Sprite, draw_limb, draw_part, ellipse, limb
-from .motion import LEFT, MOVES, RIGHT, Build, Motion, Mover, motion, stand
+from .motion import MOVES, motion, stand
 
 SIZE = 128
 FRAMES_PER_SECOND = (250.0, 270.0)

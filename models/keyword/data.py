@@ -95,7 +95,7 @@ def spike_file(path: Path, *, classes: int) -> list[SpikeTrain]:
         import h5py  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
         raise MissingDependency(
-            'SHD and SSC files need h5py; install it with: pip install "edgesnn[train]"'
+            'SHD and SSC files need h5py; install it with: pip install ".[train]"'
         ) from error
     try:
         with h5py.File(path, "r") as file:

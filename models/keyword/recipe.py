@@ -1,4 +1,4 @@
-"""What decides how the keyword network is trained, besides the data; see `train_keyword`."""
+"""What decides how the keyword network is trained, besides the data; see `train.py`."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import contract_sinks as contract
 import pytest
 
 from edgesnn.errors import InputError
+from edgesnn.sinks.catalog import SINKS
 from edgesnn.sinks.json_lines import JsonLines
 from edgesnn.sinks.recorder import Recorder
 from edgesnn.sinks.terminal import PlainLines, TerminalView
@@ -19,7 +20,10 @@ from edgesnn.stream.sink import Sink
 Make = Callable[[threading.Event], Sink]
 
 
-@pytest.fixture(params=["json", "plain", "view", "window", "aedat4", "npz"])
+MAKERS = ["json", "plain", "view", "window", "aedat4", "npz"]
+
+
+@pytest.fixture(params=MAKERS)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     if request.param == "json":
         yield lambda stop: JsonLines(io.StringIO(), stop)
@@ -50,6 +54,12 @@ def drain(ours: int) -> None:
     except OSError:
         pass  # the other end was closed
     os.close(ours)
+
+
+def test_every_sink_has_a_maker() -> None:
+    made = {"--json": "json", "--record": "aedat4", "--view": "window"}
+    assert set(made) == {asked.option.name for asked in SINKS}
+    assert {*made.values(), "plain", "view", "npz"} == set(MAKERS)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from edgesnn.senses.latency import LatencySpec
 from edgesnn.sinks.recorder import Recorder
 from edgesnn.sources.bs2 import bs2_from_events
 from edgesnn.sources.camera import Camera
+from edgesnn.sources.catalog import FORMATS, LIVE
 from edgesnn.sources.image import Frames, open_images
 from edgesnn.sources.microphone import open_microphone
 from edgesnn.sources.npz import npz_from_events
@@ -125,6 +126,22 @@ def pictures(speed, loop=False):
 NAMES = list(makers(None))
 ENDLESS = {name for name in NAMES if "looped" in name} | {"camera", "demo", "microphone"}
 LONG = {"pictures at 1.0"}
+
+
+OPTIONS = {
+    "--camera": "camera",
+    "--webcam": "video as webcam",
+    "--mic": "microphone",
+    "--stdin": "pipe",
+    "--demo": "demo",
+}
+"""Which maker stands for a live source."""
+
+
+def test_every_source_and_format_has_a_maker():
+    assert set(OPTIONS) == {live.option.name for live in LIVE} and set(OPTIONS.values()) <= {*NAMES}
+    same = {".bin": ".bs2"}  # two names of one format
+    assert {same.get(name, name) for name in FORMATS} == {f".{suffix}" for suffix, _ in RECORDINGS}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,6 +4,7 @@ import pytest
 pytest.importorskip("cv2")
 
 from edgesnn.models.gesture import clips as gesture_clips  # noqa: E402
+from edgesnn.models.gesture.arms import LEFT, RIGHT, Build  # noqa: E402
 from edgesnn.models.gesture.data import (  # noqa: E402
     LABELS,
     LEVELS,
@@ -15,7 +16,7 @@ from edgesnn.models.gesture.data import (  # noqa: E402
     mirrored,
     reversed_in_time,
 )
-from edgesnn.models.gesture.motion import LEFT, MOVES, RIGHT, Build, motion, stand  # noqa: E402
+from edgesnn.models.gesture.motion import MOVES, motion, stand  # noqa: E402
 from edgesnn.models.gesture.simulator import GestureScene, gesture_events  # noqa: E402
 
 BUILD = Build(x=64.0, y=50.0, size=1.0, half_width=15.0, arm=50.0)
