@@ -20,7 +20,8 @@ from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
 from edgesnn.decide.exit_rule import exit_rule
 from edgesnn.decide.readouts import open_readout
-from edgesnn.sources.sound_file import SUFFIXES, read_sound
+from edgesnn.sources.catalog import SOUNDS
+from edgesnn.sources.sound_file import read_sound
 
 DIGITS = "zero one two three four five six seven eight nine numbers".split()
 
@@ -42,8 +43,11 @@ def main() -> None:
         path
         for folder in given.folders
         for path in sorted(folder.rglob(given.match))
-        if path.suffix.lower() in SUFFIXES and not any(d in path.stem for d in DIGITS)
+        if path.suffix.lower() in SOUNDS and not any(d in path.stem for d in DIGITS)
     ]
+    if not paths or not given.minutes > 0:
+        where = " ".join(map(str, given.folders))
+        parser.error(f"nothing to play: no sound below {where} matches, or no minutes")
     gap = np.zeros(rate_hz // 2)
     wanted, sound, used = round(given.minutes * 60 * rate_hz), [], 0
     while used < wanted:

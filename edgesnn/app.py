@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesnn.errors import InputError
 from edgesnn.options import Option
+from edgesnn.sources.catalog import LIVE
 
 if TYPE_CHECKING:  # the list of apps is read before anything heavy is needed
     from edgesnn.backend import Model
@@ -113,7 +114,8 @@ def training_of(app: App) -> Training:
 
 def apps_taking(option: str) -> list[str]:
     """Return the names of the apps that take a source, such as "--mic"."""
-    return [name for name in APPS if option in load_app(name).sources]
+    like = {entry.like for entry in LIVE if entry.option.name == option}
+    return [name for name in APPS if {option, *like} & {*load_app(name).sources}]
 
 
 def sample_path(app: App, model: str | None = None) -> Path:

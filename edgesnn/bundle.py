@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ from edgesnn.program import Program, Tensor, from_dict
 from edgesnn.senses.encoder import EncoderSpec
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.latency import LatencySpec
+from edgesnn.text import shown
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -67,13 +69,16 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
     }
     where = f"{name}.json"
     try:
-        program = from_dict(_field(description, "program"), _tensors(data["npz"], f"{name}.npz"))
+        program = from_dict(_object(description, "program"), _tensors(data["npz"], f"{name}.npz"))
         if program.sha256 != _field(description, "program_sha256"):
             raise BundleError("its program_sha256 is not that of its program")
+        encoder = _encoder(_object(description, "encoder"))
+        readout = _readout(_object(description, "readout"))
+        _check_together(program, encoder, readout)
         return Bundle(
             program=program,
-            encoder=_encoder(_field(description, "encoder")),
-            readout=_readout(_field(description, "readout")),
+            encoder=encoder,
+            readout=readout,
             card=dict(_field(description, "card")),
             onnx=data["onnx"],
             parity=_tensors(data["parity.npz"], f"{name}.parity.npz"),
@@ -82,7 +87,7 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
         )
     except KeyError as error:
         raise BundleError(f"{where} has no key {error}") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError) as error:
         raise BundleError(f"{where} holds values of the wrong kind: {error}") from error
     except BundleError as error:
         raise BundleError(f"{where} is not usable: {error}") from error
@@ -116,7 +121,7 @@ def _description(folder: Path | Traversable, name: str) -> dict[str, Any]:
     path = folder.joinpath(f"{name}.json")
     try:
         description = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not valid JSON, is it truncated? {error}") from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise BundleError(f"{path} is not the description of an edgesnn bundle")
@@ -134,6 +139,13 @@ def _field(description: dict[str, Any], *keys: str) -> Any:
         if not isinstance(value, dict) or key not in value:
             raise BundleError(f"{description['path']} has no key {'.'.join(keys)}")
         value = value[key]
+    return value
+
+
+def _object(description: dict[str, Any], key: str) -> dict[str, Any]:
+    value = _field(description, key)
+    if not isinstance(value, dict):
+        raise BundleError(f"its {key} is no object but {str(value)[:40]!r}")
     return value
 
 
@@ -164,7 +176,31 @@ def _encoder(fields: dict[str, Any]) -> EncoderSpec:
     levels = tuple(int(level) for level in fields["levels"])
     if len(levels) != 256:
         raise BundleError(f"encoder.levels has {len(levels)} entries, wanted 256")
+    if min(levels) < 0 or max(levels) > 255:
+        raise BundleError(f"encoder.levels go from {min(levels)} to {max(levels)}, wanted 0 to 255")
+    if not (1 <= int(width) <= 65536 and 1 <= int(height) <= 65536):
+        raise BundleError(f"encoder.sensor is {width} x {height}, wanted 1 to 65536 each")
     return EncoderSpec((int(width), int(height)), levels)
+
+
+def _check_together(program: Program, encoder: EncoderSpec, readout: AnyReadoutSpec) -> None:
+    """Raise BundleError where program, encoder and readout are not made for each other."""
+    if len(readout.labels) != math.prod(program.output_shape):
+        raise BundleError(
+            f"readout.labels names {len(readout.labels)} classes and the program gives "
+            f"{math.prod(program.output_shape)}"
+        )
+    if max(encoder.levels) > program.input_high:
+        raise BundleError(
+            f"encoder.levels go to {max(encoder.levels)} and the program takes up to "
+            f"{program.input_high}"
+        )
+    for field in fields(readout):  # type: ignore[arg-type]
+        value = getattr(readout, field.name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise BundleError(f"readout.{field.name} is {value}, wanted a finite number")
+        if field.name == "scale" and not value > 0:
+            raise BundleError(f"readout.scale is {value}, wanted a number above 0")
 
 
 def _readout(given: dict[str, Any]) -> AnyReadoutSpec:
@@ -191,7 +227,7 @@ def _spec(kind: type[Spec], given: dict[str, Any]) -> Spec:
             continue
         value = given[field.name]
         if field.name == "labels":
-            value = tuple(str(label) for label in value)
+            value = tuple(shown(str(label)) for label in value)
         values[field.name] = convert.get(str(field.type), lambda same: same)(value)
     strange = sorted(set(given) - set(values))
     if strange:

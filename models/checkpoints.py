@@ -64,6 +64,8 @@ def read_checkpoint(path: Path, keys: Iterable[str], kind: str) -> dict[str, Any
         state: dict[str, Any] = torch.load(path, weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"there is no checkpoint {path}") from error
+    except Exception as error:  # a folder, another format, damage: torch raises many kinds
+        raise InputError(f"{path} is not a checkpoint of {kind}") from error
     if any(key not in state for key in keys):
         raise InputError(f"{path} is not a checkpoint of {kind}")
     return state

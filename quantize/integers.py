@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgesnn.errors import BundleError
-from edgesnn.program import LEAK_UNIT, Leaky, Program, Tensor
+from edgesnn.program import Program, Tensor
 
 if TYPE_CHECKING:
     from torch import Tensor as TorchTensor
@@ -18,14 +17,12 @@ EXACT_IN_FLOAT32 = 2**24
 
 def check_exact(program: Program) -> Program:
     """Return the program; raises BundleError if training in float32 could have rounded a sum."""
-    for name, bound in sum_bounds(program).items():
-        if bound >= EXACT_IN_FLOAT32:
-            raise BundleError(f"{name}: |H| up to {bound} is not exact in float32 training")
     for node in program.nodes:
-        if isinstance(node, Leaky):
-            scaled = node.largest_sum(program) * node.keep
-            if scaled // math.gcd(node.keep, LEAK_UNIT) >= EXACT_IN_FLOAT32:
-                raise BundleError(f"{node.name}: its leak is not exact in float32 training")
+        largest = node.largest_number(program)
+        if largest is not None and largest >= EXACT_IN_FLOAT32:
+            raise BundleError(
+                f"{node.name}: numbers up to {largest} are not exact in float32 training"
+            )
     return program
 
 

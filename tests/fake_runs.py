@@ -46,7 +46,7 @@ class LeftOrRight:
 
 
 def bundle_of(model: LeftOrRight) -> Bundle:
-    readout = ReadoutSpec(("left", "right"), 20.0, 2, 0.9, 0.6, quiet_events=20, quiet_us=2 * STEP)
+    readout = ReadoutSpec(("left", "right"), 20.0, 2, 0.9, 0.6, 20, 2 * STEP, "no gesture")
     encoder = EncoderSpec((16, 16), tuple(range(256)))
     return Bundle(model.program, encoder, readout, {}, b"", {})
 
@@ -136,7 +136,8 @@ class Listener:
 
 def play(source, *sinks, model: LeftOrRight | None = None, **options) -> Summary:
     model = model or LeftOrRight()
-    options = {"stop": threading.Event(), "backend_name": "fake", **options}
+    # These scenes are one pixel each, which a real sensor would call hot.
+    options = {"stop": threading.Event(), "backend_name": "fake", "denoise": False, **options}
     return run(source, bundle_of(model), model, sinks, **options)
 
 

@@ -136,6 +136,13 @@ def gesture_shaped(seed: int = 0) -> Program:
     return b.program("gesture", 25_000)
 
 
+def fitting(program: Program) -> tuple[EncoderSpec, ReadoutSpec]:
+    """Return an encoder and a readout that a bundle of any program may have."""
+    levels = tuple(min(n, program.input_high, 7) for n in range(256))
+    labels = tuple(f"class {i}" for i in range(int(np.prod(program.output_shape))))
+    return replace(ENCODER, levels=levels), replace(READOUT, labels=labels)
+
+
 def random_program(seed: int) -> Program:
     """Return a program of four to eight nodes; over the seeds every kind and setting occurs."""
     rng = np.random.default_rng(seed)
@@ -255,7 +262,7 @@ LABELS = (
     "other gestures",
 )
 ENCODER = EncoderSpec(sensor=(128, 128), levels=tuple(min(n, 7) for n in range(256)))
-READOUT = ReadoutSpec(LABELS, 20_000.0, 4, 0.7, 0.4, 150, 200_000)
+READOUT = ReadoutSpec(LABELS, 20_000.0, 4, 0.7, 0.4, 150, 200_000, "no gesture")
 
 
 if __name__ == "__main__":  # python -m tests.programs DIR: a bundle to run before training is done

@@ -30,7 +30,7 @@ Line = Callable[..., tuple[int, str, str]]
 
 TASK = """
 from edgesnn.app import App
-APP = App("toy", "Counts left and right.", {model!r}, "sample.dat", sources=("--file", "--noise"),
+APP = App("toy", "Counts left and right.", {model!r}, "sample.dat", sources=("--file", "--demo"),
           evaluation="addition_toy.evaluation", training="addition_toy.command")
 """
 EVALUATION = """
@@ -59,10 +59,11 @@ TRAINING = Training((Option("--rounds", "How often.", int, default=1, least=1),)
 DAT = """
 import numpy as np
 from edgesnn.events import events_from_arrays
+from edgesnn.sources.found import Found
 
-def events_from_dat(path):
+def events_from_dat(path, size, unit):
     t, x, y, p = np.loadtxt(path, dtype=np.int64, ndmin=2).T
-    return events_from_arrays(t, x, y, p), (8, 8)
+    return Found(events_from_arrays(t, x, y, p), size or (8, 8))
 """
 NOISE = """
 import time
@@ -147,7 +148,7 @@ class LoudestSpec:
         return f"the largest y from {self.least} on"
 
 class Loudest:
-    nothing = "hush"
+    nothing, answers = "hush", False
     def __init__(self, spec, *, rule):
         self.spec = spec
         self.reset()
@@ -262,14 +263,15 @@ def test_a_live_source_is_one_line(
 ) -> None:
     (outside / "addition_noise.py").write_text(NOISE)
     option = Option("--noise", "So many events.", int, metavar="N", least=1)
-    entry = sources.Live(option, "addition_noise")
-    monkeypatch.setattr("edgesnn.cli.source.LIVE", (*sources.LIVE, entry))
+    entry = sources.Live(option, "addition_noise", like="--demo")
+    for place in ("cli.source", "app"):
+        monkeypatch.setattr(f"edgesnn.{place}.LIVE", (*sources.LIVE, entry))
     monkeypatch.setattr("edgesnn.sources.devices.LIVE", (entry,))
     code, out, _ = line("run", "toy", "--noise", "30", "--json")
     assert code == 0 and json.loads(out.splitlines()[-1])["events"] == 30
     assert line("run", "toy", "--noise", "0")[0] == 2
-    assert line("run", "gesture", "--noise", "3")[0] == 2
-    assert "Noise maker: edgesnn run toy --noise 5" in line("devices")[1]
+    assert line("run", "keyword", "--noise", "3")[0] == 2
+    assert "Noise maker: edgesnn run gesture --noise 5" in line("devices")[1]
 
 
 def test_a_sink_is_one_line(

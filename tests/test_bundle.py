@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from programs import ENCODER, READOUT, frames, random_program  # noqa: E402
+from programs import fitting, frames, random_program  # noqa: E402
 
 from edgesnn.backend import BACKENDS, backend, verify  # noqa: E402
 from edgesnn.bundle import FILES, list_bundles, load_bundle  # noqa: E402
@@ -22,13 +22,14 @@ from edgesnn.program import state_ports  # noqa: E402
 from edgesnn.quantize.export import export  # noqa: E402
 from edgesnn.quantize.save import save_bundle  # noqa: E402
 
+FITTING = fitting(random_program(3))
 CARD = {"task": "test", "licence": "CC0-1.0", "accuracy": [{"data": "none", "n": 0}]}
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bundle")
-    save_bundle(folder, "small", random_program(3), ENCODER, READOUT, CARD)
+    save_bundle(folder, "small", random_program(3), *FITTING, CARD)
     return folder
 
 
@@ -58,7 +59,7 @@ def test_what_is_saved_is_loaded(saved: Path) -> None:
     program = random_program(3)
     assert bundle.program == program and bundle.program.sha256 == program.sha256
     assert all(np.array_equal(bundle.program.tensors[n], t) for n, t in program.tensors.items())
-    assert (bundle.encoder, bundle.readout, bundle.card) == (ENCODER, READOUT, CARD)
+    assert (bundle.encoder, bundle.readout, bundle.card) == (*FITTING, CARD)
     assert list(bundle.parity) == sorted(["x", "y", *state_ports(program)])
     assert bundle.parity["x"].shape == (40, *program.input_shape)
     assert bundle.parity["y"].shape == (40, *program.output_shape)
@@ -68,7 +69,7 @@ def test_what_is_saved_is_loaded(saved: Path) -> None:
 
 
 def test_saving_again_writes_the_same_bytes(saved: Path, tmp_path: Path) -> None:
-    save_bundle(tmp_path, "small", random_program(3), ENCODER, READOUT, CARD)
+    save_bundle(tmp_path, "small", random_program(3), *FITTING, CARD)
     for path in saved.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
@@ -220,10 +221,10 @@ def empty_archive() -> bytes:
 def test_real_inputs_are_guarded_too(tmp_path: Path) -> None:
     program = random_program(2)
     xs = frames(program, 5, 1)
-    bundle = save_bundle(tmp_path / "new" / "folder", "real", program, ENCODER, READOUT, {}, xs=xs)
+    bundle = save_bundle(tmp_path / "new" / "folder", "real", program, *fitting(program), {}, xs=xs)
     assert bundle.program == program
     with pytest.raises(InputError, match="takes uint8 frames"):
-        save_bundle(tmp_path, "no", program, ENCODER, READOUT, {}, xs=xs[:, :, 1:])
+        save_bundle(tmp_path, "no", program, *fitting(program), {}, xs=xs[:, :, 1:])
     assert not (tmp_path / "no.json").exists()
 
 
@@ -236,5 +237,5 @@ def test_nothing_is_written_when_the_graph_differs(
     graph = export(other).replace(other.sha256.encode(), program.sha256.encode())
     monkeypatch.setattr("edgesnn.quantize.save.export", lambda *_, **__: graph)
     with pytest.raises(BundleError, match="the exported graph of random differs from the ref"):
-        save_bundle(tmp_path, "small", program, ENCODER, READOUT, {})
+        save_bundle(tmp_path, "small", program, *fitting(program), {})
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,9 @@ from typing import Any
 from edgesnn.app import Evaluation
 from edgesnn.backend import Model
 from edgesnn.bundle import Bundle
+from edgesnn.decide.evidence import ReadoutSpec
 from edgesnn.decide.exit_rule import ExitRule
+from edgesnn.errors import InputError
 from edgesnn.measure.evaluate import evaluate
 from edgesnn.measure.tables import print_saved, right, show, table_of
 from edgesnn.options import Option
@@ -18,8 +20,10 @@ from edgesnn.options import Option
 def _report(
     bundle: Bundle, model: Model, data: Path, rule: ExitRule | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
+    if not isinstance(bundle.readout, ReadoutSpec):
+        raise InputError(f"{bundle.program.name} does not weigh evidence step by step")
     carried = bool(given["carry_state"])
-    return {**evaluate(bundle, model, data, carry_state=carried, rule=rule)}
+    return evaluate(bundle, model, data, carry_state=carried, rule=rule)
 
 
 def _show(bundle: Bundle, report: dict[str, Any], given: Mapping[str, Any]) -> None:

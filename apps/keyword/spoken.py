@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgesnn.errors import InputError
 
-_NAME = re.compile(r"(\d)_([A-Za-z]+)_(\d+)\.(?:wav|flac|ogg)")
+_NAME = re.compile(r"(\d)_([A-Za-z0-9]+)_(\d+)\.(?:wav|flac|ogg)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Spoken:
 
 
 def spoken_digits(directory: Path, takes: tuple[int, int] | None = None) -> list[Spoken]:
-    """Return the recordings of DIR/recordings, or of DIR itself, sorted by name.
+    """Return the recordings of DIR/recordings, or of DIR and its folders, sorted by name.
 
     takes: only those from the first to the last of these numbers. Raises InputError when there is
     none.
@@ -31,7 +31,8 @@ def spoken_digits(directory: Path, takes: tuple[int, int] | None = None) -> list
         raise InputError(f"there is no folder {directory}")
     folder = directory / "recordings" if (directory / "recordings").is_dir() else directory
     found = []
-    for path in sorted(folder.iterdir()):
+    folders = [folder, *sorted(inner for inner in folder.iterdir() if inner.is_dir())]
+    for path in [path for inner in folders for path in sorted(inner.iterdir())]:
         named = _NAME.fullmatch(path.name)
         if named is not None:
             digit, speaker, take = named.groups()

@@ -17,7 +17,7 @@ from edgesnn.app import APPS, load_app
 from edgesnn.cli.options import EXIT, JSON, MODEL, NETWORK, OUTPUT, backend_option
 from edgesnn.cli.parsing import Given, taking
 from edgesnn.options import Option
-from edgesnn.sources.catalog import FILE
+from edgesnn.sources.catalog import file_option
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -34,9 +34,24 @@ def _run() -> Any:
     options = [
         *source_options(),
         backend_option(),
-        Option("--threads", "Threads of the network.", int, default=1, least=1, panel=NETWORK),
+        Option(
+            "--threads",
+            "Threads of the network.",
+            int,
+            default=1,
+            least=1,
+            most=1024,
+            panel=NETWORK,
+        ),
         MODEL,
         EXIT,
+        Option(
+            "--denoise",
+            "Of a sensor's events: hot (shut hot pixels out) or off.",
+            metavar="HOW",
+            default="hot",
+            panel=NETWORK,
+        ),
         Option("--duration", "Stop after this long.", float, metavar="SECONDS", panel=OUTPUT),
         *(entry.option for entry in SINKS),
     ]
@@ -72,7 +87,7 @@ def _profile() -> Any:
         show_profile(given)
 
     options = [
-        FILE,
+        file_option(),
         backend_option(),
         MODEL,
         Option("--steps", "How many steps to time.", int, default=2000, least=1),
@@ -85,14 +100,15 @@ def _profile() -> Any:
 def _eval() -> Any:
     from edgesnn.cli.eval import eval_command
 
-    return _group("eval", "Measure how often an app is right on labelled recordings.", eval_command)
+    about = "Measure how often an app is right on labelled recordings."
+    return _group("eval", about, eval_command, "evaluation")
 
 
 def _train() -> Any:
     from edgesnn.cli.train import train_command
 
     about = 'Train an app\'s network (needs the extra: pip install ".\\[train]").'
-    return _group("train", about, train_command)
+    return _group("train", about, train_command, "training")
 
 
 COMMANDS: dict[str, Callable[[], Any]] = {
@@ -145,15 +161,18 @@ def _made(name: str, function: Callable[..., Any], epilog: str | None = None) ->
     return get_command(made)
 
 
-def _group(name: str, about: str, command_of: Callable[[str], Callable[..., Any]]) -> Any:
+def _group(
+    name: str, about: str, command_of: Callable[[str], Callable[..., Any]], door: str
+) -> Any:
     """Make a command whose own commands are the apps: each shows and takes just its own options.
 
-    command_of: returns what runs it, of an app's name.
+    command_of: returns what runs it, of an app's name. door: the field of `App` that says whether
+    an app has it at all.
     """
 
     class Apps(TyperGroup):
         def list_commands(self, ctx: Any) -> list[str]:
-            return list(APPS)
+            return [name for name in APPS if getattr(load_app(name), door)]
 
         def get_command(self, ctx: Any, cmd_name: str) -> Any:
             if cmd_name not in APPS and cmd_name.startswith("-"):

@@ -12,10 +12,15 @@ def show_devices() -> None:
     found = devices.list_devices()
     for device in found:
         option = device.option.partition(" ")[0]
-        use = f"edgesnn run {apps_taking(option)[0]} {device.option}" if option else "not available"
+        use = f"edgesnn run {_an_app(option)} {device.option}" if option else "not available"
         print(f"{device.model}: {use}")
     kinds = {device.kind for device in found}
     if not kinds & {"camera", "webcam"}:
-        print(f"no camera found; edgesnn run {apps_taking('--demo')[0]} --demo needs none")
+        print(f"no camera found; edgesnn run {_an_app('--demo')} --demo needs none")
     if "microphone" not in kinds:
-        print(f"no microphone found; edgesnn run {apps_taking('--mic')[0]} --file PATH needs none")
+        print(f"no microphone found; edgesnn run {_an_app('--mic')} --file PATH needs none")
+
+
+def _an_app(option: str) -> str:
+    """Return the first app that takes a source, APP where none does."""
+    return next(iter(apps_taking(option)), "APP")

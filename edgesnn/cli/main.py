@@ -7,21 +7,29 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from edgesnn.cli import streams
 from edgesnn.cli.commands import command_line
+from edgesnn.cli.signals import end_undisturbed
 from edgesnn.errors import EdgesnnError
+from edgesnn.sinks.catalog import SINKS
 from edgesnn.sources.catalog import LIVE
+from edgesnn.text import shown
 
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and exit: 0 done, 1 failed while running, 2 bad input, 130 Ctrl-C."""
-    code = run_line(sys.argv[1:] if arguments is None else arguments)
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Nobody reads any more; without this the interpreter would complain while it shuts down.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        heard = streams.prepare()
+        code = run_line(sys.argv[1:] if arguments is None else arguments)
+        failed = streams.flushed()
+        if code == 0 and (failed or not heard):
+            why = failed or "it is closed"
+            code = _complain(f"standard output cannot be written: {why}", 1)
+        end_undisturbed()
+    except KeyboardInterrupt:  # between two lines of ours
+        code = INTERRUPTED
     sys.exit(code)
 
 
@@ -34,21 +42,33 @@ def run_line(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         return 0
+    except SystemExit as ended:
+        # So the parser and its help end when nobody reads them, which is no failure here.
+        return 0 if ended.code in (None, 1) else int(ended.code)
     except EdgesnnError as error:
         if os.environ.get("EDGESNN_DEBUG") == "1":
             raise
         return _complain(str(error), error.exit_code)
+    except OSError as error:
+        # A name the system does not take, a disk that is full: nobody made a sentence of it.
+        named = f"{error.filename}: " if error.filename else ""
+        where = named[:200] or "the output cannot be written: "
+        return _complain(f"{where}{error.strerror or error}", 2 if named else 1)
+    except MemoryError:
+        return _complain("there is not enough memory for this input", 1)
     except Exception as error:
         # What typer finds wrong with the line is a usage error; anything else is a bug of ours.
         if not hasattr(error, "format_message"):
             raise
         found = error.format_message()
-        return _complain(f"{found} Try: edgesnn --help", 2) if found else 2  # no words: help shown
+        where = getattr(getattr(error, "ctx", None), "command_path", None) or "edgesnn"
+        # No words: the help was shown.
+        return _complain(f"{found.rstrip('.')}. Try: {where} --help", 2) if found else 2
     return code if isinstance(code, int) else 0
 
 
 def _complain(sentence: str, code: int) -> int:
-    print("edgesnn: " + " ".join(sentence.split()), file=sys.stderr)
+    print("edgesnn: " + shown(" ".join(sentence.split())), file=sys.stderr)
     return code
 
 
@@ -57,7 +77,7 @@ def with_bare_devices(arguments: Sequence[str]) -> list[str]:
 
     typer knows no optional values.
     """
-    bare = {entry.option.name: entry.option.bare for entry in LIVE}
+    bare = {entry.option.name: entry.option.bare for entry in (*LIVE, *SINKS)}
     given = list(arguments)
     for i, argument in enumerate(given):
         alone = i + 1 == len(given) or given[i + 1].startswith("-")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import importlib
-import signal
+import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from edgesnn.app import load_app
 from edgesnn.cli.parsing import Given, was_given
+from edgesnn.cli.signals import stopped_by_signals
 from edgesnn.cli.source import chosen_source, model_name
 from edgesnn.decide.exit_rule import exit_rule
 from edgesnn.errors import InputError
 from edgesnn.sinks.catalog import SINKS, TERMINAL
 from edgesnn.sinks.opening import Opening
 from edgesnn.stream.sink import Sink
+
+_LONGEST_S = 1e9  # 31 years
 
 
 def run_app(given: Given) -> int:
@@ -28,8 +28,13 @@ def run_app(given: Given) -> int:
     app = load_app(given["app"])
     open_source = chosen_source(app, given)
     duration_s: float | None = given["duration"]
-    if duration_s is not None and not duration_s > 0:
-        raise InputError(f"--duration {duration_s:g} is no time to run; give seconds above 0")
+    if duration_s is not None and not 0 < duration_s <= _LONGEST_S:
+        raise InputError(
+            f"--duration {duration_s:g} is no time to run; give seconds above 0, up to "
+            f"{_LONGEST_S:.0e}, or leave it out to run without end"
+        )
+    if given["denoise"] not in ("hot", "off"):
+        raise InputError(f"--denoise {given['denoise']} is none; give hot or off")
     rule = None if given["exit"] is None else exit_rule(given["exit"])
     stop = threading.Event()
     sinks = _sinks(given, stop)
@@ -39,7 +44,8 @@ def run_app(given: Given) -> int:
     from edgesnn.stream.pipeline import run
 
     bundle = load_bundle(model_name(app, given))
-    model = backend(given["backend"]).load(bundle, threads=given["threads"])
+    threads = min(given["threads"], os.cpu_count() or 1)
+    model = backend(given["backend"]).load(bundle, threads=threads)
     source = open_source(bundle)
     with stopped_by_signals(stop) as received:
         run(
@@ -51,6 +57,7 @@ def run_app(given: Given) -> int:
             stop=stop,
             duration_s=duration_s,
             rule=rule,
+            denoise=given["denoise"] == "hot",
         )
     return 128 + received[0] if received else 0
 
@@ -63,24 +70,3 @@ def _sinks(given: Given, stop: threading.Event) -> list[Sink]:
     if not any(entry.stdout for entry in asked):
         doors.insert(0, (TERMINAL, True))
     return [importlib.import_module(module).open_sink(value, run) for module, value in doors]
-
-
-@contextmanager
-def stopped_by_signals(stop: threading.Event) -> Iterator[list[int]]:
-    """Let the first SIGINT or SIGTERM set `stop` and note its number; a second SIGINT interrupts.
-
-    An event instead of an exception, which could strike between opening a file and noting it.
-    """
-    received: list[int] = []
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,19 +15,22 @@ from edgesnn.cli.parsing import Given, was_given
 from edgesnn.errors import InputError
 from edgesnn.events import Source
 from edgesnn.options import Option
-from edgesnn.sources.catalog import FILE, LIVE, PLAYING, Live
+from edgesnn.sources.catalog import LIVE, PLAYING, Live, file_option
 from edgesnn.sources.files import open_file
 from edgesnn.sources.image import is_image_file
+from edgesnn.sources.mending import UNITS_US
 from edgesnn.sources.wanted import Wanted
+from edgesnn.text import shown
 
 Opener = Callable[[Bundle], Source]
 """Opens the source once the model is known, which says what the events must be."""
+_LARGEST = 65536  # x and y are 16 bits
 
 
 def source_options() -> list[Option]:
     """Return every option that says where events come from."""
     live = [option for entry in LIVE for option in (entry.option, *entry.settings)]
-    return [*live, FILE, *PLAYING]
+    return [*live, file_option(), *PLAYING]
 
 
 def chosen_source(app: App, given: Given) -> Opener:
@@ -41,7 +45,8 @@ def chosen_source(app: App, given: Given) -> Opener:
     asked.sort(key=[*app.sources, *asked].index)
     if len(asked) > 1:
         raise InputError(f"{' and '.join(asked)} are {len(asked)} sources; give one of them")
-    if asked and asked[0] not in app.sources:
+    taken = asked and (asked[0] in app.sources or (live and live[0].stands_for(app.sources)))
+    if asked and not taken:
         raise InputError(f"{app.name} takes no {asked[0]}; it takes {', '.join(app.sources)}")
     for entry in LIVE:
         for setting in entry.settings:
@@ -53,20 +58,21 @@ def chosen_source(app: App, given: Given) -> Opener:
         _refuse_for_live(live[0], given)
         return _live_source(app, live[0], given)
     speed, size = _speed(given.get("speed")), _size(given.get("sensor"))
+    unit = _unit(given.get("time_unit"))
     loop = bool(given.get("loop"))
 
     def open_recorded(bundle: Bundle) -> Source:
         if path is not None:
-            return open_file(path, bundle, speed=speed, loop=loop, size=size)
+            return open_file(path, bundle, speed=speed, loop=loop, size=size, unit=unit)
         sample = sample_path(app, bundle.program.name)
         pace = "in real time" if speed == 1 else f"at speed {given['speed']}"
         others = ", ".join(app.sources[:-1])
         print(
-            f"edgesnn: no source given, playing the bundled recording {sample.name} {pace} "
+            f"edgesnn: no source given, playing the bundled recording {shown(sample.name)} {pace} "
             f"({others} and {app.sources[-1]} are others)",
             file=sys.stderr,
         )
-        return open_file(sample, bundle, speed=speed, loop=loop, size=size)
+        return open_file(sample, bundle, speed=speed, loop=loop, size=size, unit=unit)
 
     return open_recorded
 
@@ -77,7 +83,9 @@ def model_name(app: App, given: Given) -> str:
         return str(given["model"])
     path: Path | None = given.get("file")
     recorded = path is not None and not is_image_file(path)
-    if app.event_model is not None and (given.get("camera") is not None or recorded):
+    seen = [entry for entry in LIVE if was_given(given.get(entry.option.key))]
+    dvs = any(entry.stands_for(["--camera"]) for entry in seen)
+    if app.event_model is not None and (dvs or recorded):
         return app.event_model
     return app.model
 
@@ -121,9 +129,16 @@ def _speed(text: str | None) -> float:
 def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.lower(), re.ASCII)
+    if found is None or int(found[1]) > _LARGEST or int(found[2]) > _LARGEST:
         raise InputError(
-            f"--sensor {text} is no size; give WIDTHxHEIGHT in pixels, such as 128x128"
+            f"--sensor {text[:40]} is no size; give WIDTHxHEIGHT in pixels, such as 128x128, each "
+            f"up to {_LARGEST}"
         )
-    return int(width), int(height)
+    return int(found[1]), int(found[2])
+
+
+def _unit(text: str | None) -> str | None:
+    if text is not None and text not in UNITS_US:
+        raise InputError(f"--time-unit {text} is none; give {', '.join(UNITS_US)}")
+    return text

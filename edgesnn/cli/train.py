@@ -46,11 +46,15 @@ def train_app(name: str, out: Path, **options: Any) -> None:
     given |= {"out": out, **options}
     for option in training.options:
         path = given[option.key]
+        if path is ...:
+            raise InputError(f"training {name} needs {option.name}")
         if path is None or option.type is not Path:
             continue
-        if option.metavar == "DIR" and not (path.is_dir() or path.suffix == ".txt"):
+        # A data set may also be named by its index file.
+        data_file = option.name == "--data" and path.is_file()
+        if option.metavar == "DIR" and not (path.is_dir() or data_file):
             raise InputError(f"{option.name} {path} is not a folder")
-        if not path.exists():
+        if option.metavar != "DIR" and not path.is_file():
             raise InputError(f"{option.name} {path} is not a file")
     for package in training.packages:
         if importlib.util.find_spec(package) is None:

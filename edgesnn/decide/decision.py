@@ -18,14 +18,16 @@ class Decision:
 
     t_us: event time of the end of the step that decided. index: class, or NOTHING.
     label: its name. confidence: 0 to 1. latency_us: host time from the arrival of the last event
-    of the step to the decision leaving the readout. exit_step, window_steps: of a network that
-    answers trial by trial, after how many steps it was sure, of how many; None elsewhere.
+    of the step to the decision leaving the readout; None where that means nothing: a recording as
+    fast as it is read, and what is decided when the input ends. exit_step, window_steps: of a
+    network that answers trial by trial, after how many steps it was sure, of how many; None
+    elsewhere.
     """
 
     t_us: int
     index: int
     label: str
     confidence: float
-    latency_us: float
+    latency_us: float | None
     exit_step: int | None = None
     window_steps: int | None = None

@@ -41,7 +41,7 @@ class ReadoutSpec:
     leave: float
     quiet_events: int
     quiet_us: int
-    nothing: str = "no gesture"
+    nothing: str = "nothing"
 
     def policy(self) -> str:
         """Say in one sentence how outputs become decisions, for a graph that stands alone."""
@@ -70,6 +70,7 @@ class Readout:
     probabilities: float64 (classes,), after the last step.
     """
 
+    answers = False
     held: Decision
     probabilities: NDArray[np.float64]
 

@@ -35,8 +35,11 @@ class AnyReadout(Protocol):
 
     nothing: label of the decision that nothing is there. held: the decision that holds now.
     probabilities: float64 (classes,), after the last step; replaced, never written to.
+    answers: whether each decision is an answer of its own (a word, a picture), to be counted, and
+    not one that is held until the next.
     """
 
+    answers: bool
     nothing: str
     held: Decision
     probabilities: NDArray[np.float64]

@@ -74,6 +74,8 @@ class Spotter:
     held: the word told last, or that there is silence. probabilities: float64 (classes,).
     """
 
+    answers = True
+
     def __init__(self, spec: SpottingSpec, *, rule: ExitRule = NEVER) -> None:
         """Start in silence."""
         self._spec = spec

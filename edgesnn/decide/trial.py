@@ -90,6 +90,8 @@ class TrialReadout:
     (0 between trials).
     """
 
+    answers = True
+
     def __init__(self, spec: TrialSpec, *, rule: ExitRule = EXACT) -> None:
         """Wait for the first trial."""
         self._spec = spec

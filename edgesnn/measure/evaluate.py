@@ -20,6 +20,7 @@ from edgesnn.decide.readouts import AnyReadout, open_readout
 from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet
 from edgesnn.program import Program
+from edgesnn.senses.denoise import HotPixels
 from edgesnn.senses.encoder import Encoder
 from edgesnn.sources.recording import read_events
 from edgesnn.stream.slicer import Step, slicer_for
@@ -31,6 +32,7 @@ class Labelled:
 
     path: Path
     label: int
+    name: str
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ def evaluate(
             confusion[recording.label][predicted] += 1
         per_file.append(
             {
-                "file": recording.path.relative_to(directory).as_posix(),
+                "file": recording.name,
                 "label": recording.label,
                 "predicted": predicted,
                 "decided_at_us": verdict.since_us,
@@ -143,7 +145,7 @@ def _open(recording: Labelled, bundle: Bundle) -> tuple[list[Step], Encoder]:
         encoder = Encoder(bundle.encoder, bundle.program.input_shape, size)
     except InputError as error:
         raise InputError(f"{recording.path}: {error}") from error
-    return slice_recording(events, bundle.program), encoder
+    return slice_recording(HotPixels(size).feed(events), bundle.program), encoder
 
 
 def slice_recording(events: Events, program: Program) -> list[Step]:
@@ -181,12 +183,13 @@ def read_labels(directory: Path, classes: int) -> list[Labelled]:
 def _recording(directory: Path, row: dict[str, str], line: int, classes: int) -> Labelled:
     where = f"{directory / 'labels.csv'}, line {line}"
     text = (row["label"] or "").strip()
-    if not text.isdecimal() or int(text) >= classes:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10) or int(text) >= classes:
         raise InputError(
-            f"{where}: label {text!r} is not a class of this model; its classes are 0 to "
+            f"{where}: label {text[:40]!r} is not a class of this model; its classes are 0 to "
             f"{classes - 1}"
         )
-    path = directory / (row["file"] or "").strip()
+    name = (row["file"] or "").strip()
+    path = directory / name
     if not path.is_file():
         raise InputError(f"{where}: {path} does not exist")
-    return Labelled(path, int(text))
+    return Labelled(path, int(text), name)

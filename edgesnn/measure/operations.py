@@ -11,14 +11,14 @@ filters belong to the neurons, as their thresholds do, and are not synaptic oper
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.program import Fire, Layer, Leaky, Program, Tensor, initial_state
+from edgesnn.hardware.reference import trace
+from edgesnn.program import Layer, Node, Program, Tensor, initial_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,10 @@ class LayerWork:
 
 def count_work(program: Program, inputs: Sequence[Tensor]) -> list[LayerWork]:
     """Run a program over inputs x, from the initial state; return the work of each layer."""
-    trace = importlib.import_module("edgesnn.hardware.reference").trace
     layers = [node for node in program.nodes if isinstance(node, Layer)]
     fans = {layer.name: fan_out(program, layer) for layer in layers}
     effective, spikes = dict.fromkeys(fans, 0), dict.fromkeys(fans, 0)
-    fired_by = {node.input: node.name for node in program.nodes if isinstance(node, (Fire, Leaky))}
+    fired_by = {node.reads[0]: node.name for node in program.nodes if _integrates(program, node)}
     state = initial_state(program)
     for x in inputs:
         outputs, state = trace(program, x, state)
@@ -53,6 +52,12 @@ def count_work(program: Program, inputs: Sequence[Tensor]) -> list[LayerWork]:
             if program.values[seen].spikes:
                 spikes[name] += int(np.count_nonzero(outputs[seen]))
     return [_mean(program, layer, effective, spikes, max(1, len(inputs))) for layer in layers]
+
+
+def _integrates(program: Program, node: Node) -> bool:
+    """Whether a node is neurons that make spikes of another layer's sums."""
+    given = program.values[node.reads[0]]
+    return len(node.reads) == 1 and given.dtype == "int32" and program.values[node.name].spikes
 
 
 def _mean(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,8 +12,11 @@ if TYPE_CHECKING:
 
 
 def print_json(report: Any) -> None:
-    """Print a report on one line."""
-    print(json.dumps(report, ensure_ascii=False))
+    """Print a report on one line, in UTF-8 whatever the locale."""
+    line = json.dumps(report, ensure_ascii=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    print(line)
 
 
 def right(report: dict[str, Any]) -> str:
@@ -45,7 +50,10 @@ def table_of(words: list[str], numbers: list[str]) -> Table:
 
 
 def show(table: Table) -> None:
-    """Print a table."""
+    """Print a table; its cells are text, not markup."""
     from rich.console import Console
 
-    Console(highlight=False).print(table)
+    console = Console(highlight=False, markup=False, emoji=False)
+    with console.capture() as drawn:
+        console.print(table)
+    print(drawn.get(), end="")

@@ -143,6 +143,10 @@ class Node(ABC):
         """Return what no |H| that it compares or gives can exceed; None: it sums nothing."""
         return None
 
+    def largest_number(self, known: Known) -> int | None:
+        """Return what nothing on the way to H exceeds either: training in floats must hold it."""
+        return self.largest_sum(known)
+
 
 def tensor_of(tensors: Mapping[str, Tensor], node: str, name: str, dtype: str, ndim: int) -> Tensor:
     """Return a node's tensor; raises BundleError unless it is there, of that type and axes."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 _CROSSINGS = 16  # zero crossings of the sinc on either side
+_ROWS = 128
 _PASSED = 0.92  # of the lower of the two Nyquist frequencies
 
 
@@ -35,15 +36,22 @@ class Resampler:
         slower = min(1.0, to_hz / from_hz) * _PASSED
         self._half = math.ceil(_CROSSINGS / slower)
         self.delay_s = self._half / from_hz
-        offsets = np.arange(-self._half + 1, self._half + 1)
-        at = offsets[None, :] - np.arange(self._up)[:, None] / self._up
-        window = np.i0(9.0 * np.sqrt(np.maximum(1 - (at / self._half) ** 2, 0))) / np.i0(9.0)
-        rows = np.sinc(at * slower) * slower * window
-        self._rows: Floats = rows / rows.sum(axis=1, keepdims=True)
+        self._rows: Floats = np.empty((self._up, 2 * self._half))
+        for first in range(0, self._up, _ROWS):  # a few at a time: odd rates need many
+            last = min(first + _ROWS, self._up)
+            self._rows[first:last] = self._coefficients(np.arange(first, last), slower)
         self._same = self._up == self._down
         self._kept = np.zeros(self._half - 1)
         self._first = -(self._half - 1)  # position of the first sample kept
         self._next = 0  # output to make next
+
+    def _coefficients(self, phases: NDArray[np.int64], slower: float) -> Floats:
+        offsets = np.arange(-self._half + 1, self._half + 1)
+        at = offsets[None, :] - phases[:, None] / self._up
+        window = np.i0(9.0 * np.sqrt(np.maximum(1 - (at / self._half) ** 2, 0))) / np.i0(9.0)
+        rows = np.sinc(at * slower) * slower * window
+        normal: Floats = rows / rows.sum(axis=1, keepdims=True)
+        return normal
 
     def feed(self, samples: NDArray[Any]) -> Floats:
         """Take samples (n,); return the outputs that are complete now."""

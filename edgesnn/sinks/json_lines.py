@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from dataclasses import asdict
@@ -16,6 +17,8 @@ from edgesnn.stream.sink import Monitor, RunInfo, Summary
 
 def open_sink(value: Any, run: Opening) -> JsonLines:
     """Write to standard output."""
+    if isinstance(run.out, io.TextIOWrapper):
+        run.out.reconfigure(encoding="utf-8", errors="backslashreplace")
     return JsonLines(run.out, run.stop)
 
 

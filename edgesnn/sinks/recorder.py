@@ -7,6 +7,7 @@ A recording as the source is waited for instead. Whatever ends the run, close fi
 
 from __future__ import annotations
 
+import stat
 import sys
 import threading
 from contextlib import closing
@@ -21,6 +22,7 @@ from edgesnn.events import EVENT, Events, Packet
 from edgesnn.sinks.opening import Opening
 from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.raw import HEAD_BYTES, raw_head
 from edgesnn.stream.ring import Ring
 from edgesnn.stream.sink import Monitor, RunInfo, Summary
 
@@ -51,8 +53,14 @@ class Recorder:
         self._path = Path(path)
         if self._path.suffix.lower() not in (".aedat4", ".npz"):
             raise InputError(f"--record {path}: the name must end in .aedat4 or .npz")
-        if self._path.is_dir():
+        try:
+            found = self._path.stat().st_mode if self._path.exists() else None
+        except OSError as error:  # a name the system does not take
+            raise InputError(f"--record {str(path)[:80]}: {error.strerror}") from error
+        if found is not None and stat.S_ISDIR(found):
             raise InputError(f"--record {path} is a folder; give the name of a file")
+        if found is not None and not stat.S_ISREG(found):
+            raise InputError(f"--record {path} is no plain file; give the name of one")
         if playing is not None and _same_file(self._path, Path(playing)):
             raise InputError(f"--record {path} is the recording being played; give another name")
         self._ring = Ring(_QUEUED_EVENTS, _QUEUED_PACKETS)
@@ -60,6 +68,7 @@ class Recorder:
         self._failure: Exception | None = None
         self._failed = threading.Event()
         self._can_wait = False
+        self._changed = 0
 
     @property
     def left_out(self) -> int:
@@ -114,6 +123,12 @@ class Recorder:
                 "the camera",
                 file=sys.stderr,
             )
+        if self._changed:
+            print(
+                f"edgesnn: {self._changed} events of {self._path.name} have other times than the "
+                "source gave them: an .aedat4 cannot go back (an .npz keeps every time)",
+                file=sys.stderr,
+            )
         if self._failure is not None:
             raise self._error()
 
@@ -127,6 +142,7 @@ class Recorder:
                     packet = self._ring.pop(_LOOK_UP_S)
                     if packet is not None:
                         writer.write(packet.events)
+            self._changed = getattr(writer, "changed", 0)
         except Exception as error:
             self._failure = error
             self._failed.set()
@@ -137,19 +153,32 @@ def _same_file(a: Path, b: Path) -> bool:
 
 
 class _NpzWriter:
-    """Raw events go to PATH.raw as they come; close turns them into the .npz."""
+    """Events go to PATH.raw as they come (`raw.py`); close turns them into the .npz.
+
+    What a killed run left there can be played, and is never overwritten.
+    """
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self._path, self._size = path, size
         self._raw = path.with_name(path.name + ".raw")
-        self._file = self._raw.open("wb")
+        try:
+            self._file = self._raw.open("xb")
+        except FileExistsError as error:
+            raise InputError(
+                f"--record {path}: {self._raw.name} is there, which a run that was killed may have "
+                f"left (play it with --file {self._raw}); move it away, or give another name"
+            ) from error
+        self._file.write(raw_head(size))
+        self._file.flush()
 
     def write(self, events: Events) -> None:
         self._file.write(np.ascontiguousarray(events).view(np.uint8).data)
 
     def close(self) -> None:
         self._file.close()
-        empty = self._raw.stat().st_size == 0
-        events = np.empty(0, EVENT) if empty else np.memmap(self._raw, EVENT, "r")
+        empty = self._raw.stat().st_size == HEAD_BYTES
+        events = np.empty(0, EVENT)
+        if not empty:
+            events = np.memmap(self._raw, EVENT, "r", offset=HEAD_BYTES)
         npz_from_events(self._path, events, self._size)
         self._raw.unlink()

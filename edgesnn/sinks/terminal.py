@@ -8,12 +8,14 @@ a short summary follows it.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterable
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from edgesnn.decide.decision import Decision
+from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.events import Packet
 from edgesnn.sinks.lines import LineWriter
 from edgesnn.sinks.opening import Opening
@@ -36,33 +38,54 @@ def open_sink(value: Any, run: Opening) -> Sink:
 def terminal_sink(out: TextIO, stop: threading.Event) -> Sink:
     """Return the view when `out` is a terminal with colours and a cursor, else plain lines.
 
-    NO_COLOR (any value but the empty one) and TERM=dumb ask for plain lines.
+    NO_COLOR (any value but the empty one) and TERM=dumb ask for plain lines, and so does an
+    encoding without block characters.
     """
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") in ("dumb", "unknown")
-    return PlainLines(out, stop) if plain or not out.isatty() else TerminalView(out, stop)
+    if plain or not out.isatty() or not _can_show("▀", out):
+        return PlainLines(out, stop)
+    return TerminalView(out, stop)
+
+
+def _can_show(text: str, out: TextIO) -> bool:
+    try:
+        text.encode(out.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def summary_lines(summary: Summary) -> list[str]:
     """Say in a few lines how a run went."""
     latency = summary.latency_us
-    milliseconds = [latency.p50 / 1e3, latency.p99 / 1e3, latency.max / 1e3]
-    p50, p99, longest = (f"{value:.2f} ms" for value in milliseconds)
+    told = "not measured: nothing was waited for (--speed max)"
+    if latency is not None:
+        milliseconds = [latency.p50 / 1e3, latency.p99 / 1e3, latency.max / 1e3]
+        told = "p50 {:.2f} ms, p99 {:.2f} ms, max {:.2f} ms".format(*milliseconds)
+    headline = summary.decision
+    if summary.answers is not None and summary.answers != 1:
+        headline = f"{summary.answers} answers"
+    lost = [(summary.filtered, "filtered"), (summary.queued, "not processed at the end")]
+    others = "".join(f", {number:,} {name}" for number, name in lost if number)
+    back = f", the clock jumped back {summary.jumps_back} times" if summary.jumps_back else ""
     rested = f" ({summary.steps_rested:,} without work)" if summary.steps_rested else ""
     return [
-        f"{summary.decision}  ({summary.source}, {summary.model} on {summary.backend})",
-        f"  latency  p50 {p50}, p99 {p99}, max {longest}",
-        f"  steps    {summary.steps:,}{rested}, at {summary.realtime_factor:.3g} x real time",
-        f"  events   {summary.events:,}, {summary.dropped:,} dropped, {summary.late:,} late",
+        f"{headline}  ({summary.source}, {summary.model} on {summary.backend})",
+        f"  latency  {told}",
+        f"  steps    {summary.steps:,}{rested}, {summary.late_steps:,} late, "
+        f"at {summary.realtime_factor:.3g} x real time",
+        f"  events   {summary.events:,}, {summary.dropped:,} dropped, {summary.late:,} late"
+        f"{others}{back}",
         *(f"  note     {note}" for note in summary.notes),
     ]
 
 
 def decision_line(decision: Decision) -> str:
     """Say a decision in one line."""
-    return (
-        f"{decision.t_us / 1e6:9.3f} s  {decision.label}  {100 * decision.confidence:.0f} %  "
-        f"({decision.latency_us / 1e3:.2f} ms){exit_text(decision)}"
-    )
+    latency = decision.latency_us
+    waited = "" if latency is None else f"  ({latency / 1e3:.2f} ms)"
+    sure = "" if decision.index == NOTHING else f"  {100 * decision.confidence:.0f} %"
+    return f"{decision.t_us / 1e6:9.3f} s  {decision.label}{sure}{waited}{exit_text(decision)}"
 
 
 def exit_text(decision: Decision) -> str:
@@ -115,6 +138,9 @@ class TerminalView:
         self._stop = stop
         self._recent: tuple[Decision, ...] = ()
         self._closing = threading.Event()
+        self._paused = threading.Event()
+        self._drawing = threading.Lock()
+        self._suspend_before: Any = None
         self._thread: threading.Thread | None = None
 
     def open(self, info: RunInfo, monitor: Monitor) -> None:
@@ -122,8 +148,9 @@ class TerminalView:
         from rich.console import Console
 
         self._console = Console(file=self._out, highlight=False)
-        self._console.set_alt_screen(True)
-        self._console.show_cursor(False)
+        self._take_over()
+        if hasattr(signal, "SIGTSTP") and threading.current_thread() is threading.main_thread():
+            self._suspend_before = signal.signal(signal.SIGTSTP, self._suspend)
         self._thread = threading.Thread(
             target=self._draw, args=(info, monitor), name="edgesnn-terminal", daemon=True
         )
@@ -140,12 +167,32 @@ class TerminalView:
         """Give the terminal back and print the summary below what was there before."""
         if self._thread is None:
             return
+        if self._suspend_before is not None:
+            signal.signal(signal.SIGTSTP, self._suspend_before)
         self._closing.set()
         self._thread.join()
         self._thread = None
+        self._give_back()
+        PlainLines(self._out, self._stop).close(summary)
+
+    def _take_over(self) -> None:
+        self._console.set_alt_screen(True)
+        self._console.show_cursor(False)
+
+    def _give_back(self) -> None:
         self._console.show_cursor(True)
         self._console.set_alt_screen(False)
-        PlainLines(self._out, self._stop).close(summary)
+
+    def _suspend(self, _number: int, _frame: FrameType | None) -> None:
+        """Ctrl-Z: give the terminal back, stop, and take it over again when we go on."""
+        self._paused.set()
+        with self._drawing:
+            self._give_back()
+            self._out.flush()
+            os.kill(os.getpid(), signal.SIGSTOP)
+            self._take_over()
+            self._out.flush()
+        self._paused.clear()
 
     def _draw(self, info: RunInfo, monitor: Monitor) -> None:
         from edgesnn.sinks.screen import screen
@@ -155,8 +202,11 @@ class TerminalView:
                 width, height = os.get_terminal_size(self._out.fileno())
                 size = (width, height)
                 lines = screen(info, monitor.latest(), self._recent, self._console, size)
-                self._out.write(self._painted(lines, width, height))
-                self._out.flush()
+                painted = self._painted(lines, width, height)
+                with self._drawing:
+                    if not self._paused.is_set():
+                        self._out.write(painted)
+                        self._out.flush()
         except OSError:
             self._stop.set()  # the terminal is gone; the run has nobody to talk to
 

@@ -59,8 +59,10 @@ def open_window(stop: threading.Event) -> EventWindow:
 
 def _start() -> subprocess.Popen[bytes] | None:
     """Start the window's process; None when no window comes up."""
+    # -P and our own path: a cv2.py that lies where the user is must not be imported.
     window = subprocess.Popen(
-        [sys.executable, "-m", "edgesnn.sinks.window_process"],
+        [sys.executable, "-P", "-m", "edgesnn.sinks.window_process"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # Qt's remarks about fonts

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from edgesnn.errors import InputError, MissingDependency
-from edgesnn.events import EVENT, Events
+from edgesnn.events import EVENT
+from edgesnn.sources.found import Found
 
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _SILENCE_S = 10.0
@@ -31,8 +32,10 @@ _MOST_BYTES_PER_BYTE = 300
 _READ_BYTES = 1 << 20
 
 
-def events_from_aedat4(path: Path) -> tuple[Events, tuple[int, int]]:
-    """Read a file's event stream; return its events and the sensor's (width, height).
+def events_from_aedat4(
+    path: Path, size: tuple[int, int] | None = None, unit: str | None = None
+) -> Found:
+    """Read a file's event stream, the first where there are several.
 
     Raises InputError when the file is not AEDAT4, has no events or cannot be decoded in time;
     MissingDependency without dv-processing.
@@ -52,14 +55,23 @@ def events_from_aedat4(path: Path) -> tuple[Events, tuple[int, int]]:
         width, height = (int(side) for side in json.loads(said[:body]))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} does not say how large its sensor is; it is damaged") from error
-    return np.frombuffer(said, EVENT, offset=body), (width, height)
+    events = np.frombuffer(said, EVENT, offset=body)
+    if len(events) and int(events["p"].max()) > 1:
+        at = int((events["p"] > 1).argmax())
+        raise InputError(
+            f"{path}: event {at} has the polarity {events['p'][at]}; there are 0 (OFF) and 1 (ON); "
+            "the file is damaged"
+        )
+    if unit not in (None, "us"):
+        raise InputError(f"{path}: an .aedat4 counts in microseconds; leave --time-unit out")
+    return Found(events, size or (width, height))
 
 
 def _decoded(path: Path) -> bytearray:
     """Return all that the decoder says."""
     # -P and our own path: a json.py that lies where the user is must not be imported.
     command = [sys.executable, "-P", "-m", "edgesnn.sources.aedat4_decode", str(path.resolve())]
-    modules = os.pathsep.join(folder or os.getcwd() for folder in sys.path)
+    modules = os.pathsep.join(folder for folder in sys.path if folder)
     with tempfile.TemporaryFile() as complaints:
         child = subprocess.Popen(
             command,

@@ -29,14 +29,20 @@ def main(path: str) -> int:
         # The kernel's default for the alarm ends the process even inside a call that never returns.
         signal.alarm(_ORPHAN_S)
         recording = dv.io.MonoCameraRecording(path)
-        if not recording.isEventStreamAvailable():
-            return _refuse("it has no event stream")
-        head = json.dumps(recording.getEventResolution()).encode()
+        streams = list(recording.getStreamNames())
+        events = [name for name in streams if recording.isStreamOfEventType(name)]
+        # One stream of events is the one that is meant, whatever it is called.
+        name = "events" if "events" in events else events[0] if len(events) == 1 else None
+        if name is None:
+            found = ", ".join(events or streams) or "none"
+            several = "several streams of events" if events else "no event stream"
+            return _refuse(f"it has {several} (its streams: {found})")
+        head = json.dumps(recording.getEventResolution(name)).encode()
         out.write(head.ljust(_HEAD_BYTES - 1) + b"\n")
         # Of this stream alone: isRunning() without a name is over when any stream is.
-        while recording.isRunning("events"):
+        while recording.isRunning(name):
             signal.alarm(_ORPHAN_S)
-            batch = recording.getNextEventBatch()
+            batch = recording.getNextEventBatch(name)
             if batch is not None:
                 out.write(batch.numpy().view(EVENT).view(np.uint8).data)
     except (RuntimeError, IndexError, ValueError) as error:

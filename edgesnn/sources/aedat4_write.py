@@ -19,8 +19,10 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgesnn.events import EVENT, Events
+from edgesnn.stream.slicer import RESET_US
 
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _PACKET_EVENTS = 10_000
@@ -47,25 +49,22 @@ _XML = """<dv version="2.0">
 class Aedat4File:
     """An open file of one event stream; write batches, then close.
 
-    Times in an AEDAT4 never fall: after a jump back the recording goes on where the clock was, as
-    the slicer does; a late event gets the time of the one before it.
+    Times in an AEDAT4 never fall: after a jump back as the slicer knows it the recording goes on
+    where the clock was, as the slicer does; a late event gets the time of the one before it.
+    changed: events whose time had to be changed.
     """
 
     def __init__(self, path: Path, camera: str, size: tuple[int, int]) -> None:
         self._file = path.open("wb")
-        self._last_us = 0
+        self._last_us = -(2**62)
         self._offset_us = 0
+        self.changed = 0
         self._file.write(_MAGIC + _header(camera, size))
         self._file.flush()
 
     def write(self, events: Events) -> None:
         """Append events, shape (n,), dtype EVENT, n > 0; raises OSError (disk full)."""
-        t = events["t"] + self._offset_us
-        if int(t[0]) < self._last_us:
-            self._offset_us += self._last_us - int(t[0])
-            t += self._last_us - int(t[0])
-        np.maximum.accumulate(t, out=t)
-        self._last_us = int(t[-1])
+        t = self._rising(events["t"] + self._offset_us)
         rows = np.zeros(len(events), EVENT)  # the padding is written too: no stray memory
         rows["t"] = t
         for name in ("x", "y", "p"):
@@ -74,6 +73,22 @@ class Aedat4File:
             part = rows[first : first + _PACKET_EVENTS]
             self._file.write(_packet_head(len(part)) + part.tobytes())
         self._file.flush()
+
+    def _rising(self, t: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return times as the file tells them, and count those that had to be changed."""
+        told = t.copy()
+        while True:
+            clock = np.maximum.accumulate(np.concatenate([[self._last_us], told]))[:-1]
+            jumps = told < clock - RESET_US
+            if not jumps.any():
+                break
+            at = int(jumps.argmax())
+            self._offset_us += int(clock[at] - told[at])
+            told[at:] += clock[at] - told[at]
+        rising: NDArray[np.int64] = np.maximum(told, clock)
+        self.changed += int(np.count_nonzero(rising != t))
+        self._last_us = int(rising[-1])
+        return rising
 
     def close(self) -> None:
         """Close the file; it was readable all the time."""

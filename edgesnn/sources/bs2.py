@@ -1,7 +1,9 @@
 """The .bs2 format of SLAYER, which is also N-MNIST's .bin.
 
 Five bytes an event, no header: x, y, then one bit of polarity (1 = ON) and 23 bits of time in us,
-big endian. Nothing says how large the sensor is.
+big endian. Nothing says how large the sensor is. In files of the N-MNIST family y = 240 is no
+event: it says that the sensor's clock ran over, and that 8,192 us are to be added to all later
+times (Orchard et al., 2015, the data set's own reader).
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import numpy as np
 
 from edgesnn.errors import InputError
 from edgesnn.events import Events, events_from_arrays
+from edgesnn.sources.found import Found, counted
+from edgesnn.sources.mending import in_microseconds
 
 _BYTES = 5
 _SENSORS = ((34, 34), (128, 128), (256, 256))
@@ -19,8 +23,15 @@ _SENSORS = ((34, 34), (128, 128), (256, 256))
 LONGEST_US = 2**23 - 1
 
 
-def events_from_bs2(path: Path) -> tuple[Events, tuple[int, int]]:
-    """Read a file; return its events and the smallest known sensor (width, height) they fit.
+_OVERFLOW_Y, _OVERFLOW_US = 240, 8192
+_STRAY = 500
+"""One event in so many may lie outside the sensor that holds all others: damage, not a sensor."""
+
+
+def events_from_bs2(
+    path: Path, size: tuple[int, int] | None = None, unit: str | None = None
+) -> Found:
+    """Read a file; the sensor is the smallest known one that holds its events, but for strays.
 
     Raises InputError when the file is cut off inside an event.
     """
@@ -32,15 +43,42 @@ def events_from_bs2(path: Path) -> tuple[Events, tuple[int, int]]:
         )
     rows = data.reshape(-1, _BYTES)
     high, middle, low = (rows[:, i].astype(np.int64) for i in (2, 3, 4))
-    t = ((high & 127) << 16) | (middle << 8) | low
+    t = in_microseconds(((high & 127) << 16) | (middle << 8) | low, unit, str(path))
     events = events_from_arrays(t, rows[:, 0], rows[:, 1], high >> 7)
-    return events, smallest_sensor(events)
+    events, notes = _without_overflows(events, size)
+    sensor = size or smallest_sensor(events)
+    outside = (events["x"] >= sensor[0]) | (events["y"] >= sensor[1])
+    strays = int(np.count_nonzero(outside))
+    if strays and size is None:
+        events = events[~outside]
+        notes.append(
+            f"{counted(strays, 'event')} outside the {sensor[0]} x {sensor[1]} sensor of all "
+            f"others {'was' if strays == 1 else 'were'} left out (--sensor WxH says what it is)"
+        )
+    return Found(events, sensor, tuple(notes))
+
+
+def _without_overflows(events: Events, size: tuple[int, int] | None) -> tuple[Events, list[str]]:
+    """Take the markers of a clock that ran over out of the events, and add what they say."""
+    marks = events["y"] == _OVERFLOW_Y
+    others = events[~marks]
+    tall = size[1] if size else smallest_sensor(others)[1]
+    if not marks.any() or not len(others) or tall > _OVERFLOW_Y:
+        return events, []
+    lost_us = np.cumsum(marks)[~marks] * _OVERFLOW_US
+    others["t"] += lost_us
+    n = int(np.count_nonzero(marks))
+    said = f"{counted(n, 'overflow marker')} (y = {_OVERFLOW_Y}) of the sensor's clock"
+    return others, [f"{said} added {n * _OVERFLOW_US:,} us"]
 
 
 def smallest_sensor(events: Events) -> tuple[int, int]:
-    """Return the smallest of the usual sensors that holds every event."""
-    largest = max(int(events["x"].max()), int(events["y"].max())) if len(events) else 0
-    return next(size for size in _SENSORS if largest < size[0])
+    """Return the smallest of the usual sensors that holds the events, but for one in 500."""
+    largest = np.maximum(events["x"], events["y"])
+    strays = [int(np.count_nonzero(largest >= size[0])) for size in _SENSORS]
+    return next(
+        size for size, n in zip(_SENSORS, strays, strict=True) if n <= len(events) // _STRAY
+    )
 
 
 def bs2_from_events(path: Path, events: Events) -> None:

@@ -5,6 +5,7 @@ Nothing is imported here: a module is, when its source is opened.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,18 @@ class Live:
     """A live source: an option of `edgesnn run`, and the module that opens it.
 
     module: has `open_live(value, wanted)` (see `wanted.py`), and `listed()` where devices can be
-    looked for (see `devices.py`). settings: options that only this source takes.
+    looked for (see `devices.py`). settings: options that only this source takes. like: another
+    source; whoever takes that one takes this one too.
     """
 
     option: Option
     module: str
     settings: tuple[Option, ...] = ()
+    like: str = ""
+
+    def stands_for(self, names: Container[str]) -> bool:
+        """Whether it is one of these sources, or like one."""
+        return self.option.name in names or self.like in names
 
 
 LIVE = (
@@ -39,7 +46,13 @@ LIVE = (
     ),
     Live(
         Option(
-            "--webcam", "An ordinary camera, turned into events.", int, metavar="N", panel=PANEL
+            "--webcam",
+            "An ordinary camera, turned into events.",
+            int,
+            metavar="N",
+            least=0,
+            most=1023,
+            panel=PANEL,
         ),
         "edgesnn.sources.webcam",
     ),
@@ -81,16 +94,12 @@ FORMATS = {
     ".bin": "edgesnn.sources.bs2:events_from_bs2",
     ".npz": "edgesnn.sources.npz:events_from_npz",
     ".aedat4": "edgesnn.sources.aedat4:events_from_aedat4",
+    ".raw": "edgesnn.sources.raw:events_from_raw",
 }
-"""Recordings of events by suffix: "module:function", which takes a path and returns the events and
-the sensor's (width, height)."""
-FILE = Option(
-    "--file",
-    "A recording: .aedat4, .npz, .bs2 or .bin; sound; a picture.",
-    Path,
-    metavar="PATH",
-    panel=PANEL,
-)
+"""Recordings of events by suffix: "module:function", which takes a path, the sensor's size and the
+unit of its times (None where the user told neither) and returns a `Found`."""
+SOUNDS = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
 PLAYING = (
     Option(
         "--speed",
@@ -100,5 +109,18 @@ PLAYING = (
     ),
     Option("--loop", "Play the recording again.", bool, default=False, panel=PANEL),
     Option("--sensor", "Size of the recording's sensor.", metavar="WxH", panel=PANEL),
+    Option(
+        "--time-unit",
+        "Of the recording's times: us, ns, ms or s.",
+        metavar="UNIT",
+        panel=PANEL,
+    ),
 )
 """What is to be said of a recording."""
+
+
+def file_option() -> Option:
+    """Return --file, with the formats that there are."""
+    formats = ", ".join(FORMATS)
+    about = f"A recording: {formats}; sound; a picture."
+    return Option("--file", about, Path, metavar="PATH", panel=PANEL)

@@ -7,9 +7,10 @@ from pathlib import Path
 from edgesnn.bundle import Bundle
 from edgesnn.errors import InputError
 from edgesnn.events import Source
+from edgesnn.sources.catalog import SOUNDS
 from edgesnn.sources.image import is_image_file, open_images
 from edgesnn.sources.recording import open_recording
-from edgesnn.sources.sound_file import SUFFIXES, open_sound_file
+from edgesnn.sources.sound_file import open_sound_file
 from edgesnn.sources.wanted import check_takes_events, models_for, takes_pictures, takes_sound
 
 
@@ -20,15 +21,18 @@ def open_file(
     speed: float,
     loop: bool = False,
     size: tuple[int, int] | None = None,
+    unit: str | None = None,
 ) -> Source:
     """Open a file as what its name says: sound, pictures, else recorded events.
 
     Raises InputError, also when the model does not take that kind.
     """
     name = bundle.program.name
-    sound, picture = path.suffix.lower() in SUFFIXES, is_image_file(path)
+    sound, picture = path.suffix.lower() in SOUNDS, is_image_file(path)
     if size is not None and (sound or picture):
         raise InputError(f"--sensor is for recordings of events and {path.name} is none")
+    if unit is not None and (sound or picture):
+        raise InputError(f"--time-unit is for recordings of events and {path.name} is none")
     if sound:
         if bundle.hearing is None:
             raise InputError(
@@ -43,7 +47,7 @@ def open_file(
             )
         step_us = bundle.program.step_us
         return open_images(path, bundle.latency, step_us=step_us, speed=speed, loop=loop)
-    recording = open_recording(path, speed=speed, loop=loop, size=size)
+    recording = open_recording(path, speed=speed, loop=loop, size=size, unit=unit)
     if recording.size != _own_size(bundle):
         check_takes_events(bundle, path.name)
     return recording

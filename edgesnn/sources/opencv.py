@@ -7,10 +7,14 @@ from types import ModuleType
 
 from edgesnn.errors import MissingDependency
 
+MOST_PIXELS = 120_000_000
+"""Of a picture that is decoded: a header may say anything."""
+
 
 def opencv() -> ModuleType:
     """Import OpenCV; raises MissingDependency with what to install."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
     try:
         import cv2
     except ImportError as error:

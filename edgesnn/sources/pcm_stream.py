@@ -10,12 +10,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from edgesnn.errors import InputError
 from edgesnn.events import Packet, empty_events
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.sources.sound import Listener
 from edgesnn.sources.wanted import Wanted, sound_of
 
 _BLOCK_BYTES = 4096
+_HEADERS = {b"RIFF": ".wav", b"RIFX": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"FORM": ".aiff"}
 _BLOCKS = 64
 _BREATH_S = 0.005
 RATE_HZ = 16_000
@@ -25,12 +27,24 @@ RATE_HZ = 16_000
 def open_live(value: Any, wanted: Wanted) -> PcmStream:
     """Open standard input for a model of sound; the setting "rate" is that of its samples."""
     rate_hz = wanted.settings.get("rate") or RATE_HZ
+    if sys.stdin is None:
+        raise InputError("standard input is closed: there is nothing to hear from --stdin")
     return open_pcm_stream(sys.stdin.buffer, sound_of(wanted.bundle), rate_hz=rate_hz)
 
 
 def open_pcm_stream(stream: BinaryIO, spec: HearingSpec, *, rate_hz: int) -> PcmStream:
     """Open a pipe as a source; it ends with the pipe. rate_hz: of its samples."""
     return PcmStream(stream, spec, rate_hz)
+
+
+def _refuse_headers(data: bytes) -> None:
+    """Raise InputError when raw samples begin as a sound file does: its header would be heard."""
+    for mark, kind in _HEADERS.items():
+        if data.startswith(mark):
+            raise InputError(
+                f"standard input begins with the header of a {kind} file, and --stdin takes raw "
+                "samples; give the file with --file, or send its samples alone (16 bits, mono)"
+            )
 
 
 class PcmStream:
@@ -50,6 +64,7 @@ class PcmStream:
         self._odd = b""
         self._watermark_us = 0
         self._over = False
+        self._fresh = True
         threading.Thread(target=self._read_all, name="edgesnn-pcm", daemon=True).start()
 
     def notes(self) -> tuple[str, ...]:
@@ -69,6 +84,9 @@ class PcmStream:
             data, arrival_ns = self._blocks.get(timeout=_BREATH_S)
         except queue.Empty:
             return Packet(empty_events(), self._watermark_us, time.monotonic_ns())
+        if self._fresh and data:
+            self._fresh = False
+            _refuse_headers(data)
         if not data:
             self._over = True
             packet = self._listener.end(arrival_ns)

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet, check_inside, empty_events
-from edgesnn.sources.catalog import FORMATS
+from edgesnn.sources.catalog import FORMATS, PICTURES, SOUNDS
+from edgesnn.sources.found import Found
+from edgesnn.sources.mending import mended
 from edgesnn.stream.slicer import RESET_US
+from edgesnn.text import shown
 
 _Times = NDArray[np.int64]
 _CHUNK_US = 10_000
@@ -30,11 +33,22 @@ _FARTHEST_US = 2**53
 def read_events(
     path: str | Path, size: tuple[int, int] | None = None
 ) -> tuple[Events, tuple[int, int]]:
-    """Read a whole recording; return its events in file order and (width, height).
+    """Read a whole recording; return its events, mended where that is certain, and (width, height).
 
-    size: of the sensor, when the file does not know it or is wrong. Raises InputError: no such
-    file, a folder, an unknown format, a damaged file, no event, an event outside the sensor or
-    285 years away.
+    See `read_recording`.
+    """
+    events, size, _ = read_recording(path, size)
+    return events, size
+
+
+def read_recording(
+    path: str | Path, size: tuple[int, int] | None = None, unit: str | None = None
+) -> tuple[Events, tuple[int, int], tuple[str, ...]]:
+    """Read a whole recording; return its events, (width, height), and what was mended or unusual.
+
+    size: of the sensor, when the file does not know it or is wrong. unit: of its times, where they
+    are not microseconds; see `mending.UNITS_US`. Raises InputError: no such file, a folder, an
+    unknown format, a damaged file, no event, an event outside the sensor or 285 years away.
     """
     path = Path(path)
     if path.is_dir():
@@ -45,21 +59,25 @@ def read_events(
     if door is None:
         known = ", ".join(sorted(FORMATS))
         raise InputError(
-            f"{path.name}: edgesnn does not read {path.suffix or 'this'}; it reads {known}"
+            f"{path.name}: edgesnn does not read {path.suffix or 'this'}; it reads {known}, "
+            f"sound ({', '.join(SOUNDS)}) and pictures ({', '.join(PICTURES)}, idx3-ubyte)"
         )
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")
     try:
         module, _, reader = door.partition(":")
-        events, found = getattr(importlib.import_module(module), reader)(path)
+        found: Found = getattr(importlib.import_module(module), reader)(path, size, unit)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from error
+    events, size = found.events, size or found.size
     if not len(events):
         raise InputError(f"{path} holds no events")
-    size = size or found
+    if size is None:
+        raise InputError(f"{path} does not say how large its sensor is; say it with --sensor WxH")
     check_inside(events, size, str(path))
     _check_times(events["t"], path)
-    return events, size
+    events, notes = mended(events, unit_told=unit is not None)
+    return events, size, (*found.notes, *notes)
 
 
 def _check_times(t: _Times, path: Path) -> None:
@@ -73,17 +91,23 @@ def _check_times(t: _Times, path: Path) -> None:
 
 
 def open_recording(
-    path: str | Path, *, speed: float = 1.0, loop: bool = False, size: tuple[int, int] | None = None
+    path: str | Path,
+    *,
+    speed: float = 1.0,
+    loop: bool = False,
+    size: tuple[int, int] | None = None,
+    unit: str | None = None,
 ) -> Recording:
     """Open a recording as a source.
 
     speed: 1.0 is real time, math.inf as fast as it is read. loop: play for ever, each lap after
-    the one before. size: see `read_events`. Raises InputError.
+    the one before. size, unit: see `read_recording`. Raises InputError.
     """
     if not speed > 0:
         raise InputError(f"speed {speed:g} plays nothing; give a number above 0, or max")
-    events, size = read_events(path, size)
-    return Recording(events, size, f"file:{Path(path).name}", speed=speed, loop=loop)
+    events, size, notes = read_recording(path, size, unit)
+    name = "file:" + shown(Path(path).name)
+    return Recording(events, size, name, speed=speed, loop=loop, notes=notes)
 
 
 class Recording:
@@ -108,8 +132,11 @@ class Recording:
         *,
         speed: float = math.inf,
         loop: bool = False,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.name, self.size = name, size
+        self._notes = notes
+        self.paced = not math.isinf(speed)  # whether arrival times mean anything
         self._events = events
         self._speed, self._loop = speed, loop
         self._jumps, self._lost_us = _jumps_back(events["t"])
@@ -121,6 +148,10 @@ class Recording:
         self._began_ns: int | None = None
         self._asked_ns = 0
         self._closed = False
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was mended in the recording, or is unusual about it."""
+        return self._notes
 
     def close(self) -> None:
         """End the source."""

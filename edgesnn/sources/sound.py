@@ -16,6 +16,9 @@ from edgesnn.senses.resample import Floats, Resampler
 
 _FULL_SCALE = 0.999
 _MANY = 0.001
+_HEARD_DB, _CANCELLED_DB = -50.0, 30.0
+RATES_HZ = (1000, 768_000)
+"""Sample rates that are heard."""
 
 
 class Listener:
@@ -29,12 +32,13 @@ class Listener:
         self.size = spec.size
         self.clipped = 0
         self.samples = 0
+        self._mixer = Mixer()
         self._hearing = Hearing(spec)
         self._resampler = Resampler(rate_hz, spec.rate_hz)
 
     def hear(self, block: NDArray[Any], arrival_ns: int) -> Packet:
         """Take a block (n,) or (n, channels) of floats in [-1, 1]; return what it makes certain."""
-        mono = mixed(block)
+        mono = self._mixer.mixed(block)
         self.samples += len(mono)
         self.clipped += int(np.count_nonzero(np.abs(mono) >= _FULL_SCALE))
         events = self._hearing.feed(self._resampler.feed(mono))
@@ -46,17 +50,43 @@ class Listener:
         return Packet(events, self._hearing.watermark_us, arrival_ns)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what a person should know of the sound: that it was clipped."""
+        """Return what a person should know of the sound: clipped, or channels that cancel."""
+        notes: tuple[str, ...] = ()
+        if self._mixer.first_alone:
+            notes = ("the channels cancel each other (opposite phase); only the first was heard",)
         if self.clipped <= _MANY * self.samples:
-            return ()
+            return notes
         share = 100 * self.clipped / self.samples
-        return (f"{share:.1f} % of the samples are clipped; turn the input level down",)
+        return (*notes, f"{share:.1f} % of the samples are clipped; turn the input level down")
 
 
-def mixed(block: NDArray[Any]) -> Floats:
-    """Return the mean of the channels, (n,), finite: NaN counts as 0."""
-    mono = block if block.ndim == 1 else block.mean(axis=1)
-    return np.nan_to_num(np.asarray(mono, np.float64), posinf=1.0, neginf=-1.0)
+class Mixer:
+    """Brings the channels of one sound together, block by block.
+
+    first_alone: whether the channels were found to cancel each other (opposite phase), after which
+    the first one is heard alone.
+    """
+
+    def __init__(self) -> None:
+        self.first_alone = False
+
+    def mixed(self, block: NDArray[Any]) -> Floats:
+        """Return the mean of the channels of a block (n,) or (n, channels), (n,), within [-1, 1].
+
+        NaN counts as 0.
+        """
+        samples = block[:, None] if block.ndim == 1 else block
+        finite = np.nan_to_num(np.asarray(samples, np.float64), posinf=1.0, neginf=-1.0)
+        samples = np.clip(finite, -1.0, 1.0)
+        first: Floats = samples[:, 0]
+        if self.first_alone or samples.shape[1] == 1:
+            return first
+        mono: Floats = samples.mean(axis=1)
+        loudest = max(level_db(samples[:, c]) for c in range(samples.shape[1]))
+        if loudest > _HEARD_DB and level_db(mono) < loudest - _CANCELLED_DB:
+            self.first_alone = True
+            return first
+        return mono
 
 
 def level_db(samples: Floats) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -13,19 +15,23 @@ from edgesnn.errors import InputError
 from edgesnn.events import Packet, joined_events
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.resample import Floats, Resampler
-from edgesnn.sources.sound import Listener, mixed
+from edgesnn.sources.sound import RATES_HZ, Listener, Mixer
+from edgesnn.text import shown
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".mp3", ".aiff", ".aif", ".au")
 _BLOCK_S, _BREATH_S = 0.1, 0.005
+_HEADER_BYTES, _UNFINISHED_BYTES = 4096, 500_000_000
 
 
 def read_sound(path: Path, rate_hz: int) -> Floats:
     """Return a whole file as mono samples at rate_hz, float64 (n,); raises InputError."""
-    file = _opened(path)
+    file, _ = _opened(path)
     with file:
-        resampler = Resampler(file.samplerate, rate_hz)
-        samples = mixed(_read(path, file, -1))
-        return np.concatenate([resampler.feed(samples), resampler.flush()])
+        resampler, mixer = Resampler(file.samplerate, rate_hz), Mixer()
+        count = math.ceil(_BLOCK_S * file.samplerate)
+        heard = []
+        while len(block := _read(path, file, count)):
+            heard.append(resampler.feed(mixer.mixed(block)))
+        return np.concatenate([*heard, resampler.flush()])
 
 
 def open_sound_file(
@@ -51,19 +57,20 @@ class SoundFile:
     can_wait = True
 
     def __init__(self, path: Path, spec: HearingSpec, speed: float, loop: bool) -> None:
-        self.name = f"file:{path.name}"
+        self.name = "file:" + shown(path.name)
         self.size = spec.size
         self._path, self._speed, self._loop = path, speed, loop
-        self._file = _opened(path)
+        self._file, self._found = _opened(path)
         self._rate_hz = int(self._file.samplerate)
         self._listener = Listener(spec, self._rate_hz)
         self._played = 0
+        self.paced = not math.isinf(speed)  # whether arrival times mean anything
         self._began_ns: int | None = None
         self._over = False
 
     def notes(self) -> tuple[str, ...]:
         """Return what a person should know of the sound."""
-        return self._listener.notes()
+        return (*self._found, *self._listener.notes())
 
     def close(self) -> None:
         """End the source."""
@@ -103,22 +110,56 @@ class SoundFile:
         return due, min(now, self._began_ns + int((self._played + due) / pace))
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """Return the open file, and what a person should know of it; raises InputError."""
     import soundfile  # type: ignore[import-untyped]
 
     if not path.is_file():
         raise InputError(f"there is no file {path}")
     try:
-        file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError as error:
+        file = soundfile.SoundFile(os.fsencode(path))
+    except (soundfile.LibsndfileError, TypeError) as error:
         raise InputError(
-            f"{path} is not a sound file that can be read ({error.error_string}); it is damaged or "
+            f"{path} is not a sound file that can be read ({error}); it is damaged or "
             "of another kind; edgesnn reads .wav, .flac and .ogg"
         ) from error
-    if file.frames == 0:
+    rate_hz = int(file.samplerate)
+    if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
         file.close()
+        raise InputError(
+            f"{path} says that it has {rate_hz:,} samples a second, and edgesnn hears "
+            f"{RATES_HZ[0]:,} to {RATES_HZ[1]:,}; its header is damaged"
+        )
+    if file.frames:
+        return file, ()
+    with file:
+        again = _unfinished(path, file)
+    if again is None:
         raise InputError(f"{path} holds no sound: it has no samples")
-    return file
+    return again, ("the header was never finished; the sound was heard to the end of the file",)
+
+
+def _unfinished(path: Path, file: Any) -> Any | None:
+    """Open a .wav whose recorder was killed, so that its header tells no length; None: no such."""
+    import soundfile
+
+    with path.open("rb") as raw:
+        head = raw.read(_HEADER_BYTES)
+        at = head.find(b"data")
+        if head[:4] != b"RIFF" or at < 0 or path.stat().st_size > _UNFINISHED_BYTES:
+            return None
+        raw.seek(at + 8)
+        data = raw.read()
+    if len(data) < 2 * file.channels or not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")):
+        return None
+    return soundfile.SoundFile(
+        io.BytesIO(data),
+        samplerate=file.samplerate,
+        channels=file.channels,
+        format="RAW",
+        subtype=file.subtype,
+        endian="LITTLE",
+    )
 
 
 def _read(path: Path, file: Any, count: int) -> Floats:

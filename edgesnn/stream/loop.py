@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.decide.readouts import open_readout
 from edgesnn.events import Source
+from edgesnn.senses.denoise import HotPixels
 from edgesnn.senses.encoder import Encoder
 from edgesnn.stream.meter import LatencyMeter
 from edgesnn.stream.monitor import Counts, LiveMonitor
@@ -24,6 +26,7 @@ from edgesnn.stream.slicer import Step, slicer_for
 RING_EVENTS = 4_000_000  # 64 MB
 RING_PACKETS = 4096
 RING_AGE_S = 0.5  # a live decision about the past is worth less than none
+_LISTED = 8  # hot pixels that are named
 _LOOK_UP_S = 0.05  # how long the loop waits before it looks whether to stop
 
 
@@ -39,8 +42,14 @@ class Flow:
         duration_s: float | None,
         probe: Probe | None,
         rule: ExitRule | None,
+        denoise: bool = True,
     ) -> None:
         program = bundle.program
+        # Sound and pictures are made into events here: they have no pixels to go bad.
+        sensor = bundle.hearing is None and bundle.latency is None
+        self._hot = HotPixels(source.size) if denoise and sensor else None
+        self._paced = getattr(source, "paced", True)
+        self._ahead: deque[Step] = deque()
         self.ring = Ring(
             RING_EVENTS, RING_PACKETS, max_age_s=None if source.can_wait else RING_AGE_S
         )
@@ -59,6 +68,8 @@ class Flow:
             pictures=bundle.latency is not None,
         )
         self._counts = Counts(0, 0, 0, 0, 0)
+        self._answers: deque[str] = deque(maxlen=1)
+        self._answered = 0
         self._held_us = [0] * len(bundle.readout.labels)
         self._first_us: int | None = None
         self._end_us = 0
@@ -77,7 +88,7 @@ class Flow:
                 self._take(step)
                 if self._until_us is not None and self._covered_us >= self._until_us:
                     break
-            self._tell(self._readout.finish(self._end_us), 0)
+            self._tell(self._readout.finish(self._end_us), None)
         finally:
             self._spent_ns = time.monotonic_ns() - began_ns
 
@@ -91,10 +102,13 @@ class Flow:
             if packet is None:
                 continue
             began = time.perf_counter_ns()
-            steps = self._slicer.feed(packet)
+            if self._hot is not None:
+                packet = replace(packet, events=self._hot.feed(packet.events))
+            self._ahead.extend(self._slicer.feed(packet))
             if self._probe is not None:
                 self._probe.stage("slice", time.perf_counter_ns() - began)
-            yield from steps
+            while self._ahead:
+                yield self._ahead.popleft()
         yield from self._slicer.flush()
 
     def _take(self, step: Step) -> None:
@@ -123,9 +137,14 @@ class Flow:
             if y is not None:
                 self._probe.step(x, y)
 
-    def _tell(self, change: Decision | None, latency_ns: int) -> None:
+    def _tell(self, change: Decision | None, latency_ns: int | None) -> None:
         if change is not None:
-            self._decision = replace(change, latency_us=latency_ns / 1e3)
+            told = latency_ns is not None and self._paced
+            latency_us = latency_ns / 1e3 if told and latency_ns is not None else None
+            self._decision = replace(change, latency_us=latency_us)
+            if change.index != NOTHING:
+                self._answers.append(change.label)
+                self._answered += 1
             for sink in self._sinks:
                 sink.decision(self._decision)
 
@@ -134,7 +153,8 @@ class Flow:
         self._latency.add(latency_ns)
         self._counts = Counts(
             steps=before.steps + 1,
-            steps_late=before.steps_late + (latency_ns > 1000 * (step.end_us - step.start_us)),
+            steps_late=before.steps_late
+            + (self._paced and latency_ns > 1000 * (step.end_us - step.start_us)),
             events=before.events + len(step.events),
             dropped=self.ring.dropped_events,
             late=self._slicer.late,
@@ -146,9 +166,11 @@ class Flow:
         if self._readout.held.index != NOTHING:
             self._held_us[self._readout.held.index] += step.end_us - step.start_us
 
-    def summary(self, info: RunInfo, notes: tuple[str, ...]) -> Summary:
-        """Return the run as a whole."""
+    def summary(self, info: RunInfo, notes: tuple[str, ...], unpushed: int) -> Summary:
+        """Return the run as a whole. unpushed: events that the reader still held."""
         longest = max(range(len(self._held_us)), key=self._held_us.__getitem__)
+        held = info.labels[longest] if self._held_us[longest] else self._readout.nothing
+        ahead = sum(len(step.events) for step in self._ahead)
         return Summary(
             source=info.source,
             model=info.model,
@@ -157,9 +179,23 @@ class Flow:
             dropped=self.ring.dropped_events,
             late=self._slicer.late,
             steps=self._counts.steps,
-            latency_us=self._latency.percentiles(),
+            latency_us=self._latency.percentiles() if self._paced else None,
             realtime_factor=self._covered_us * 1e3 / max(self._spent_ns, 1),
-            decision=info.labels[longest] if self._held_us[longest] else self._readout.nothing,
+            decision=self._answers[-1] if self._answers and not any(self._held_us) else held,
             steps_rested=self._rested,
-            notes=notes,
+            notes=(*notes, *self._shut_out()),
+            late_steps=self._counts.steps_late,
+            jumps_back=self._slicer.jumps_back,
+            filtered=0 if self._hot is None else self._hot.removed,
+            queued=self.ring.queued_events + self._slicer.pending + ahead + unpushed,
+            answers=self._answered if self._readout.answers else None,
         )
+
+    def _shut_out(self) -> tuple[str, ...]:
+        found = [] if self._hot is None else self._hot.found()
+        if not found:
+            return ()
+        places = ", ".join(f"({x}, {y})" for x, y in found[:_LISTED])
+        more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+        pixels = "1 hot pixel was" if len(found) == 1 else f"{len(found)} hot pixels were"
+        return (f"{pixels} shut out: {places}{more} (--denoise off keeps them)",)

@@ -41,19 +41,21 @@ def run(
     duration_s: float | None = None,
     probe: Probe | None = None,
     rule: ExitRule | None = None,
+    denoise: bool = True,
 ) -> Summary:
     """Run until the source ends, `stop` is set, Ctrl-C, or duration_s is over; return the summary.
 
     duration_s: of event time for recordings (source.can_wait), so that it cuts at the same step at
     any speed; of host time for live sources. rule: when the readout may stop early, None for its
-    own default. On Ctrl-C `stop` is set, so that the caller knows.
+    own default. denoise: whether hot pixels of a sensor are shut out.
+    On Ctrl-C `stop` is set, so that the caller knows.
     The source is closed, and every sink that was opened, last one first, whatever happens.
 
     Raises InputError when the sensor does not fit the model or an event lies outside the sensor,
     RunError when the source or a sink fails.
     """
     with closing(source):
-        flow = Flow(source, bundle, model, sinks, duration_s, probe, rule)
+        flow = Flow(source, bundle, model, sinks, duration_s, probe, rule, denoise)
         reader = Reader(source, flow.ring, sinks, probe)
         info = RunInfo(
             source.name,
@@ -75,9 +77,9 @@ def run(
         with _collected(failures, stop):
             reader.finish()
         failures.extend(reader.failures)
-        # Only sources of sound have something to say of themselves.
+        # Not every source has something to say of itself.
         notes: tuple[str, ...] = getattr(source, "notes", tuple)()
-        summary = flow.summary(info, notes)
+        summary = flow.summary(info, notes, reader.unpushed)
         told = None if failures else summary
         for sink in reversed(opened):
             with _collected(failures, stop):

@@ -17,12 +17,16 @@ GIVE_UP_S = 2.0
 
 
 class Reader:
-    """Reads a source to its end, or until `finish`. failures: why it stopped, if it failed."""
+    """Reads a source to its end, or until `finish`.
+
+    failures: why it stopped, if it failed. unpushed: events that it held when it was stopped.
+    """
 
     def __init__(
         self, source: Source, ring: Ring, sinks: Sequence[Sink], probe: Probe | None
     ) -> None:
         self.failures: list[Exception] = []
+        self.unpushed = 0
         self._source = source
         self._ring = ring
         self._sinks = sinks
@@ -66,6 +70,7 @@ class Reader:
         for sink in self._sinks:
             sink.packet(packet)
         if self._source.can_wait:
-            self._ring.push_wait(packet, self._halt)
+            if not self._ring.push_wait(packet, self._halt):
+                self.unpushed += len(packet.events)
         else:
             self._ring.push(packet)

@@ -28,9 +28,14 @@ class Summary:
 
     events: processed. dropped: lost by the ring. late: events that came after their step was
     closed. steps: of the run; steps_rested: of these, without work for the network (after an early
-    exit, and between trials). realtime_factor: event time covered / host time spent.
-    decision: label of the decision that held longest while something was there. notes: sentences
-    about the source that a person should read (lost or clipped sound).
+    exit, and between trials). latency_us: None where arrival times mean nothing: a recording as
+    fast as it is read. realtime_factor: event time covered / host time spent. decision: label of
+    the decision that held longest while something was there, else of the last answer. notes:
+    sentences about the source that a person should read (what was mended, clipped, shut out).
+    late_steps: whose latency exceeded their own length. jumps_back: of the sensor's clock.
+    filtered: events that the denoising took out. queued: given by the source and not processed when
+    the run was ended: events given = events + dropped + late + filtered + queued. answers: words,
+    pictures, trials that were answered; None where a decision is held instead.
     """
 
     source: str
@@ -40,11 +45,16 @@ class Summary:
     dropped: int
     late: int
     steps: int
-    latency_us: Percentiles
+    latency_us: Percentiles | None
     realtime_factor: float
     decision: str
     steps_rested: int = 0
     notes: tuple[str, ...] = ()
+    late_steps: int = 0
+    jumps_back: int = 0
+    filtered: int = 0
+    queued: int = 0
+    answers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

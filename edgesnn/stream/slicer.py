@@ -84,6 +84,11 @@ class Slicer:
         self._arrival: int | None = None  # of the newest packet that told about the open step
         self._silent = 0  # silent steps since the last step with events
 
+    @property
+    def pending(self) -> int:
+        """Events of the open step."""
+        return sum(map(len, self._parts))
+
     def feed(self, packet: Packet) -> list[Step]:
         """Take a packet; return the steps that it closes, oldest first."""
         return list(self._feed(packet))

@@ -1,9 +1,9 @@
 """From the trained gesture network to an exact integer program.
 
 Nothing is rounded here that training did not already round: weights and taps are the integers the
-forward pass used, batch norm becomes one integer threshold per channel (`models.psn.Threshold`),
-so the program gives the network's spikes bit for bit wherever float32 held the integers exactly
-(sums below 2**24; checked).
+forward pass used, batch norm becomes one integer threshold per channel (`Threshold` in
+`models.layers.psn`), so the program gives the network's spikes bit for bit wherever float32 held
+the integers exactly (sums below 2**24; checked).
 """
 
 from __future__ import annotations

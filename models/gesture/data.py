@@ -1,6 +1,6 @@
 """Gesture clips for training: events in, augmented event-count levels out.
 
-A clip is kept as packed events (`gesture_clips.py`), so that augmentation acts on the events
+A clip is kept as packed events (`clips.py`), so that augmentation acts on the events
 themselves: mirror images, time reversals, speed, shift, scale, rotation, thinning, noise.
 """
 
@@ -55,7 +55,7 @@ class Clip:
 
 
 def clip_from_packed(packed: Array, label: int) -> Clip:
-    """Unpack `gesture_clips`' uint32 events (t in 100 us << 15 | y << 8 | x << 1 | p)."""
+    """Unpack `clips`' uint32 events (t in 100 us << 15 | y << 8 | x << 1 | p)."""
     return Clip(
         t=(packed >> 15).astype(np.int64) * 100,
         x=((packed >> 1) & 127).astype(np.float32),

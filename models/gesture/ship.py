@@ -133,6 +133,7 @@ def ship(
         leave=0.4,
         quiet_events=150,
         quiet_us=200_000,
+        nothing="no gesture",
     )
     bundle = save_bundle(out, name, program, encoder, readout, card)
     clips = sets[calibrate_on]

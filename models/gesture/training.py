@@ -54,7 +54,10 @@ def train_gesture(
         trained += real_clips(recordings)
     if clips is not None:
         if not any(clips.glob("shard_*.npz")):
-            raise InputError(f"there are no shard_*.npz in {clips}; make them with gesture_clips")
+            raise InputError(
+                f"there are no shard_*.npz in {clips}; make them with: "
+                "python -m edgesnn.models.gesture.clips --out DIR"
+            )
         checks["simulated gestures, held out"] = held_out(clips)
     if validate is not None:
         real = real_clips(validate)

@@ -7,7 +7,7 @@ Sliding PSN (Fang et al., NeurIPS 2023): no reset, finite memory, one filter for
 inputs before t = 0 are zero. Here W and the taps are quantised in the forward pass (int8 weights
 with a scale per output channel, small integer taps; straight-through gradients), so that H is an
 integer times a known scale. Batch norm has a positive gain and is therefore a threshold on that
-integer: nothing is lost when `quantize.convert` writes the integers down. A neuron also needs
+integer: nothing is lost when `models.gesture.convert` writes the integers down. A neuron also needs
 H > 0, so that every integer threshold is at least 1 and a silent input stays silent.
 
 All sequences are time first: (time, batch, channels, height, width), float32 holding integers.

@@ -309,7 +309,7 @@ def test_the_manual_names_every_command_and_option_of_run(line: Run) -> None:
 def test_the_json_page_shows_the_real_fields(line: Run, model: str, clip: str) -> None:
     page = (DOCS / "json.md").read_text()
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
-    typed = ("run", "gesture", "--json", "--speed", "max", "--model", model, "--file", clip)
+    typed = ("run", "gesture", "--json", "--speed", "4", "--model", model, "--file", clip)
     told = [json.loads(text) for text in line(*typed)[1].splitlines()]
     for documented, real in zip(shown, (told[0], told[-1]), strict=True):
         assert list(documented) == list(real)

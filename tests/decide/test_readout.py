@@ -21,6 +21,7 @@ def spec(**changes) -> ReadoutSpec:
         leave=0.5,
         quiet_events=10,
         quiet_us=3 * STEP,
+        nothing="no gesture",
     )
     return ReadoutSpec(**{**values, **changes})
 

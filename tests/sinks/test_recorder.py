@@ -41,12 +41,24 @@ def test_what_was_heard_is_read_back(tmp_path, suffix):
 def test_aedat4_goes_on_after_a_jump_back(tmp_path):
     recorder = Recorder(tmp_path / "a.aedat4")
     recorder.open(info(), None)
-    recorder.packet(packet(5000, 6000))
+    recorder.packet(packet(5_000_000, 6_000_000))
     recorder.packet(packet(10, 20))
     recorder.packet(packet(25))
     recorder.close(None)
     events, _ = read_events(tmp_path / "a.aedat4")
-    assert events["t"].tolist() == [5000, 6000, 6000, 6010, 6015]
+    assert events["t"].tolist() == [5_000_000, 6_000_000, 6_000_000, 6_000_010, 6_000_015]
+
+
+def test_late_events_do_not_move_the_clock_of_an_aedat4_and_are_told(tmp_path, capsys):
+    recorder = Recorder(tmp_path / "a.aedat4")
+    recorder.open(info(), None)
+    for first in range(1000, 9000, 1000):  # each packet begins half a millisecond before its time
+        recorder.packet(packet(first - 500, first, first + 900))
+    recorder.close(None)
+    events, _ = read_events(tmp_path / "a.aedat4")
+    assert events["t"].tolist()[:6] == [500, 1000, 1900, 1900, 2000, 2900]
+    assert events["t"][-1] == 8900
+    assert "7 events of a.aedat4 have other times" in capsys.readouterr().err
 
 
 def test_an_npz_without_events_is_still_a_recording_of_the_sensor(tmp_path):
@@ -74,7 +86,7 @@ def test_a_folder_is_refused(tmp_path):
 
 def test_an_unwritable_file_is_refused_at_open(tmp_path):
     (tmp_path / "a.npz.raw").mkdir()
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="a.npz.raw is there"):
         Recorder(tmp_path / "a.npz").open(info(), None)
 
 

@@ -145,7 +145,7 @@ def test_the_view_gives_the_terminal_back() -> None:
     assert after.replace("\r\n", "\n") == (
         "right  (file:wave.npz, gesture on reference)\n"
         "  latency  p50 0.40 ms, p99 0.90 ms, max 2.00 ms\n"
-        "  steps    78, at 1 x real time\n"
+        "  steps    78, 0 late, at 1 x real time\n"
         "  events   1,234, 5 dropped, 6 late\n"
     )
 
@@ -209,7 +209,7 @@ def test_ctrl_c_gives_the_terminal_back(tmp_path: Path) -> None:
         terminal.wait_for("Ctrl-C ends", 20)
         running.send_signal(signal.SIGINT)
         _, told = running.communicate(timeout=20)
-        terminal.wait_for(" late\r\n")
+        terminal.wait_for(" dropped, 0 late")
     assert running.returncode == 130 and told.count("\n") == 1 and "no source given" in told
     assert terminal.told.count(ENTER) == terminal.told.count(LEAVE) == 1
     assert terminal.told.count(HIDE) == terminal.told.count(SHOW) == 1

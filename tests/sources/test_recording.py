@@ -27,7 +27,8 @@ def test_bs2_bytes_mean_what_the_format_says(tmp_path):
     # x 5, y 7, ON, t = 0x012345 us; x 127, y 0, OFF, t = 0x7fffff us
     path = tmp_path / "two.bs2"
     path.write_bytes(bytes([5, 7, 0x81, 0x23, 0x45, 127, 0, 0x7F, 0xFF, 0xFF]))
-    events, size = events_from_bs2(path)
+    found = events_from_bs2(path)
+    events, size = found.events, found.size
     assert events.tolist() == [(0x012345, 5, 7, 1), (LONGEST_US, 127, 0, 0)]
     assert size == (128, 128)
 

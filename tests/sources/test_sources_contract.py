@@ -29,6 +29,7 @@ from edgesnn.sources.image import Frames, open_images
 from edgesnn.sources.microphone import open_microphone
 from edgesnn.sources.npz import npz_from_events
 from edgesnn.sources.pcm_stream import open_pcm_stream
+from edgesnn.sources.raw import raw_head
 from edgesnn.sources.recording import open_recording
 from edgesnn.sources.sound_file import open_sound_file
 from edgesnn.sources.webcam import open_webcam
@@ -54,6 +55,7 @@ def files(tmp_path_factory):
     events = some_events()
     bs2_from_events(folder / "a.bs2", events)
     npz_from_events(folder / "a.npz", events, SIZE)
+    (folder / "a.raw").write_bytes(raw_head(SIZE) + events.tobytes())
     pytest.importorskip("dv_processing")
     recorder = Recorder(folder / "a.aedat4")
     recorder.open(RunInfo("test:a", SIZE, "none", "none", 1, (), True), None)
@@ -64,7 +66,7 @@ def files(tmp_path_factory):
     return folder
 
 
-RECORDINGS = [(s, speed) for s in ("bs2", "npz", "aedat4") for speed in (math.inf, 1.0)]
+RECORDINGS = [(s, speed) for s in ("bs2", "npz", "aedat4", "raw") for speed in (math.inf, 1.0)]
 
 
 def recording(files, suffix, speed):

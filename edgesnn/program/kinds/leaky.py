@@ -91,6 +91,11 @@ class Leaky(Node):
         current, given = known.tensors[self.current], known.values[self.input]
         return potential_bound(self.keep, current, given.largest)
 
+    def largest_number(self, known: Known) -> int:
+        """Return the largest product on the way to a leaked potential, in lowest terms."""
+        share = self.keep // math.gcd(self.keep, LEAK_UNIT)
+        return self.largest_sum(known) * max(1, share)
+
     def run(self, known: Known, given: list[Tensor], state: State) -> tuple[Tensor, State]:
         """See `Node.run`."""
         name = f"membrane_{self.name}"

@@ -1,0 +1,23 @@
+"""What a reader of recordings finds in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgesnn.events import Events
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """events: in file order, times as the file has them. size: (width, height) of the sensor, None
+    where the file does not say. notes: sentences about what was mended, for people.
+    """
+
+    events: Events
+    size: tuple[int, int] | None
+    notes: tuple[str, ...] = ()
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """Return "1 event" or "3 events"."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"

@@ -1,0 +1,22 @@
+"""Names from the world, made safe to show: file names, labels, what a device calls itself."""
+
+from __future__ import annotations
+
+import re
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def shown(text: str) -> str:
+    r"""Return text with what a terminal would obey, or cannot show, escaped as \xNN or \uNNNN.
+
+    Bytes of a file name that are not UTF-8 (surrogates in Python) come out as the bytes they are.
+    """
+    return _UNSAFE.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
