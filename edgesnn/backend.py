@@ -110,12 +110,17 @@ def check_state(program: Program, state: State) -> None:
             )
 
 
-def verify(bundle: Bundle, model: Model) -> None:
-    """Replay the parity vector; raises BundleError at the first step that differs."""
-    stream = model.stream()
-    for t, (x, wanted) in enumerate(zip(bundle.parity["x"], bundle.parity["y"], strict=True)):
+def verify(bundle: Bundle, model: Model, steps: int | None = None) -> None:
+    """Replay the parity vector, or its first steps; raises BundleError at the first difference."""
+    stream, parity = model.stream(), bundle.parity
+    for t, (x, wanted) in enumerate(zip(parity["x"][:steps], parity["y"][:steps], strict=True)):
         if not np.array_equal(stream.step(x), wanted):
-            raise BundleError(f"{bundle.program.name}: step {t} of the parity vector differs")
+            raise BundleError(
+                f"{bundle.program.name}: step {t} of the parity vector differs: its graph is not "
+                "that of its program"
+            )
+    if steps is not None:
+        return
     for name, found in stream.snapshot().items():
         if not np.array_equal(found, bundle.parity[name]):
             raise BundleError(f"{bundle.program.name}: {name} differs after the parity vector")

@@ -87,11 +87,13 @@ class Packet:
         packet of the same source holds no event before it, unless the sensor's clock jumped back.
         It goes on growing while the scene is silent.
     arrival_ns: host monotonic time at which the packet entered the program.
+    begins: whether a recording begins here that is not the one before: a lap of a loop.
     """
 
     events: Events
     watermark_us: int
     arrival_ns: int
+    begins: bool = False
 
 
 class Source(Protocol):

@@ -12,15 +12,24 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort  # type: ignore[import-untyped]
 
-from edgesnn.backend import check_input, check_state
+from edgesnn.backend import check_input, check_state, verify
 from edgesnn.bundle import Bundle
 from edgesnn.errors import BundleError
 from edgesnn.program import Program, State, Tensor, initial_state, state_ports
 
+_CHECKED_STEPS = 8  # of 40: two to three milliseconds
+
 
 def load(bundle: Bundle, *, threads: int = 1) -> OnnxModel:
-    """Load a bundle's graph; raises BundleError when it is not the program's graph."""
-    return OnnxModel(bundle.program, bundle.onnx, threads=threads)
+    """Load a bundle's graph; raises BundleError when it is not the program's graph.
+
+    The first steps of the parity vector are replayed: a graph of another program would pass any
+    hash that was written for it.
+    """
+    model = OnnxModel(bundle.program, bundle.onnx, threads=threads)
+    if bundle.parity:
+        verify(bundle, model, _CHECKED_STEPS)
+    return model
 
 
 class OnnxModel:

@@ -134,11 +134,11 @@ class Listener:
         self.heard.append((self.name, "close", summary))
 
 
-def play(source, *sinks, model: LeftOrRight | None = None, **options) -> Summary:
+def play(source, *sinks, model=None, bundle=None, **options) -> Summary:
     model = model or LeftOrRight()
     # These scenes are one pixel each, which a real sensor would call hot.
     options = {"stop": threading.Event(), "backend_name": "fake", "denoise": False, **options}
-    return run(source, bundle_of(model), model, sinks, **options)
+    return run(source, bundle or bundle_of(model), model, sinks, **options)
 
 
 def heard_of(heard: list, what: str) -> list:

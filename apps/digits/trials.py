@@ -22,6 +22,7 @@ from edgesnn.decide.trial import TrialReadout, TrialSpec
 from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet
 from edgesnn.measure.operations import fan_out
+from edgesnn.measure.progress import counted
 from edgesnn.program import Add, Concat, Fire, Layer, Pool, Program, Tensor, Upsample
 from edgesnn.senses.encoder import Encoder
 from edgesnn.senses.latency import latency_events
@@ -74,7 +75,7 @@ def counted_trials(bundle: Bundle, model: Model, data: Path) -> list[Counted]:
     work, stream = Work(bundle.program), model.stream()
     return [
         work.run(stream, inputs_of_trial(bundle, trial), trial.label)
-        for trial in trials_of(bundle, data)
+        for trial in counted(trials_of(bundle, data))
     ]
 
 

@@ -22,6 +22,7 @@ from edgesnn.decide.readouts import open_readout
 from edgesnn.decide.spotting import SpottingSpec
 from edgesnn.errors import InputError
 from edgesnn.events import Packet
+from edgesnn.measure.progress import counted
 from edgesnn.senses.encoder import Encoder
 from edgesnn.senses.hearing import Hearing
 from edgesnn.senses.resample import Floats
@@ -55,7 +56,7 @@ def evaluate_keyword(
     spotted, told_after_s, per_file = 0, [], []
     rested = steps = 0
     stream = model.stream()
-    for item in recordings:
+    for item in counted(recordings, len(recordings)):
         sound = read_sound(item.path, bundle.hearing.rate_hz)
         evidence = closed_evidence(bundle, stream, sound)
         predicted = int(evidence[:_DIGITS].argmax())

@@ -74,10 +74,11 @@ def _models() -> Any:
     def show(given: Given) -> None:
         from edgesnn.cli.report import show_models
 
-        show_models(as_json=given["json"])
+        show_models(as_json=given["json"], check=given["verify"])
 
     about = "List the trained networks: task, size, accuracy and on what data, licence."
-    return _made("models", taking([JSON], show, about=about))
+    verify = Option("--verify", "Replay what each must compute.", bool, default=False)
+    return _made("models", taking([verify, JSON], show, about=about))
 
 
 def _profile() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,12 @@ if TYPE_CHECKING:  # imported where `profile` measures the time of starting
     from edgesnn.events import Source
 
 
-def show_models(*, as_json: bool) -> None:
-    """Print what each installed bundle is and how good it was measured to be."""
+def show_models(*, as_json: bool, check: bool = False) -> None:
+    """Print what each installed bundle is and how good it was measured to be.
+
+    check: replay the whole parity vector of each on the CPU backend first; raises BundleError.
+    """
+    from edgesnn.backend import backend, verify
     from edgesnn.bundle import list_bundles, load_bundle
 
     # An app may bring a bundle of its own, by path.
@@ -28,6 +33,8 @@ def show_models(*, as_json: bool) -> None:
     models = []
     for name in [*list_bundles(), *brought]:
         bundle = load_bundle(name)
+        if check:
+            verify(bundle, backend("onnx_cpu").load(bundle))
         tensors = bundle.program.tensors.values()
         models.append(
             {
@@ -38,8 +45,11 @@ def show_models(*, as_json: bool) -> None:
                 "step_us": bundle.program.step_us,
                 "accuracy": bundle.card.get("accuracy", []),
                 "licence": bundle.card.get("licence", ""),
+                "card": bundle.card,
             }
         )
+    if check:
+        print(f"{len(models)} models compute what their parity vectors say", file=sys.stderr)
     if as_json:
         print_json(models)
         return

@@ -19,6 +19,7 @@ from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.decide.readouts import AnyReadout, open_readout
 from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet
+from edgesnn.measure.progress import counted
 from edgesnn.program import Program
 from edgesnn.senses.denoise import HotPixels
 from edgesnn.senses.encoder import Encoder
@@ -84,7 +85,7 @@ def evaluate(
     stream, readout, clock_us = model.stream(), open_readout(bundle.readout, rule), 0
     early = rule is not None and rule.kind == "margin"
     taken = whole = 0
-    for recording in recordings:
+    for recording in counted(recordings, len(recordings)):
         if not carry_state:
             stream.reset()
             readout.reset()

@@ -1,20 +1,32 @@
 """Events as half-block characters: two pixels a character, ON and OFF in two colours.
 
-An empty pixel is not painted, so that the picture sits well on a dark and on a light terminal.
+An empty pixel is not painted, and shades go from the background on: the more events, the further
+from it. So the order of polarity and intensity is the same on a dark and on a light terminal, and
+with 16 colours.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from rich.segment import Segment
 from rich.style import Style
 
-ON, OFF = "#ffb454", "#59a8ff"
 _SHADES = 4
 _FAINTEST = 0.35
+Palette = Literal["dark", "light", "dark16", "light16"]
+"""Of the terminal: its background, and whether it has 16 colours only."""
+_FULL = {"dark": ("#ffb454", "#59a8ff"), "light": ("#a04800", "#003c96")}
+"""Colours of ON and OFF where most happens, on either background."""
+_BACKGROUND = {"dark": 0, "light": 255}
+_SIXTEEN = {
+    "dark16": (("yellow", "bright_yellow"), ("blue", "bright_blue")),
+    "light16": (("bright_yellow", "yellow"), ("bright_blue", "blue")),
+}
+"""Of 16 colours two for ON and two for OFF, faint and dense."""
 _DENSITIES = (0.12, 0.45, 1.2, 3.0)
 """Events per sensor pixel in the display window from which a shade is used."""
 
@@ -28,10 +40,12 @@ def picture_size(frame: tuple[int, int], width: int, height: int) -> tuple[int, 
     return max(1, int(frame[0] * scale)), max(1, int(frame[1] * scale / 2))
 
 
-def picture(frame: NDArray[np.uint8], columns: int, rows: int) -> list[list[Segment]]:
+def picture(
+    frame: NDArray[np.uint8], columns: int, rows: int, palette: Palette = "dark"
+) -> list[list[Segment]]:
     """Draw a frame (2, height, width) of OFF and ON counts as rows of segments."""
     shades = _shaded(_resized(frame, columns, 2 * rows), frame)
-    return [_row(shades[2 * i], shades[2 * i + 1]) for i in range(rows)]
+    return [_row(shades[2 * i], shades[2 * i + 1], palette) for i in range(rows)]
 
 
 def _resized(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.float64]:
@@ -51,32 +65,49 @@ def _shaded(counts: NDArray[np.float64], frame: NDArray[np.uint8]) -> list[list[
     return shades
 
 
-def _row(upper: list[int], lower: list[int]) -> list[Segment]:
+def _row(upper: list[int], lower: list[int], palette: Palette) -> list[Segment]:
     """Pair two rows of pixels; neighbours of one look share a segment."""
     segments: list[Segment] = []
     start = 0
     pairs = list(zip(upper, lower, strict=True))
     for i in range(1, len(pairs) + 1):
         if i == len(pairs) or pairs[i] != pairs[start]:
-            character, style = _look(*pairs[start])
+            character, style = _look(*pairs[start], palette)
             segments.append(Segment(character * (i - start), style))
             start = i
     return segments
 
 
 @cache
-def _look(upper: int, lower: int) -> tuple[str, Style | None]:
+def _look(upper: int, lower: int, palette: Palette) -> tuple[str, Style | None]:
     if not upper and not lower:
         return " ", None
     if not upper:
-        return "▄", Style(color=_colour(lower))
+        return "▄", Style(color=colour(lower, palette))
     if not lower:
-        return "▀", Style(color=_colour(upper))
-    return "▀", Style(color=_colour(upper), bgcolor=_colour(lower))
+        return "▀", Style(color=colour(upper, palette))
+    return "▀", Style(color=colour(upper, palette), bgcolor=colour(lower, palette))
 
 
-def _colour(shade: int) -> str:
-    full = ON if shade > 0 else OFF
+def colour(shade: int, palette: Palette) -> str:
+    """Return the colour of a shade: 1 to 4 for ON, -1 to -4 for OFF."""
+    off = shade < 0
+    if palette in _SIXTEEN:
+        return _SIXTEEN[palette][off][abs(shade) > _SHADES // 2]
+    full, ground = _FULL[palette][off], _BACKGROUND[palette]
     strength = _FAINTEST + (1 - _FAINTEST) * (abs(shade) - 1) / (_SHADES - 1)
-    red, green, blue = (int(int(full[i : i + 2], 16) * strength) for i in (1, 3, 5))
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    mixed = [int(ground + strength * (int(full[i : i + 2], 16) - ground)) for i in (1, 3, 5)]
+    return "#{:02x}{:02x}{:02x}".format(*mixed)
+
+
+def palette_of(colours: str | None, background: str | None) -> Palette:
+    """Return the palette for a terminal: rich's name of its colours, and its COLORFGBG.
+
+    COLORFGBG ("15;0": foreground;background) is what many terminals say of themselves; without it
+    the background is taken to be dark.
+    """
+    last = (background or "").rpartition(";")[2]
+    light = last.isdecimal() and (int(last) == 7 or 9 <= int(last) <= 15)
+    if colours == "standard":
+        return "light16" if light else "dark16"
+    return "light" if light else "dark"

@@ -13,18 +13,17 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.segment import Segment
-from rich.style import Style
 from rich.text import Text
 
 from edgesnn.decide.decision import NOTHING, Decision
-from edgesnn.sinks.picture import picture, picture_size
+from edgesnn.sinks.picture import Palette, colour, picture, picture_size
 from edgesnn.stream.sink import RunInfo, Snapshot
 
 PANE = 36
 """Columns that the text beside the picture needs."""
 _LEAST_PICTURE = 16  # columns; a smaller one shows nothing
 _ACCENT, _WARN = "#7fd962", "#f07178"
-_TRACK = Style(bgcolor="#22262e")
+_TRACK, _MARK = "─", "│"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -38,10 +37,13 @@ def screen(
     recent: Sequence[Decision],
     console: Console,
     size: tuple[int, int],
+    palette: Palette = "dark",
+    state: str = "",
 ) -> Iterator[Line]:
     """Draw a run: at most as many lines as size (columns, rows) has, none wider than it.
 
-    recent: decisions, oldest first. console: renders the text; nothing is written to it.
+    recent: decisions, oldest first. console: renders the text; nothing is written to it. palette:
+    of the terminal. state: "help" shows the keys in the picture's place, "paused" is said below.
     """
     width, height = size
 
@@ -56,37 +58,67 @@ def screen(
     if snapshot is None:
         yield line(Text(" waiting for events", "dim"))
         return
-    drawn = _drawn(snapshot, width, height - 3)
+    if state == "help":
+        yield from (line(text) for text in help_lines(info, palette)[: height - 2])
+        return
+    drawn = _drawn(snapshot, width, height - 3, palette)
     left = 2 + sum(segment.cell_length for segment in drawn[0]) if drawn else 0
     beside = width - left - 2
-    texts = pane(snapshot, recent, beside - 1, height - 3)
+    texts = pane(snapshot, recent, beside - 1, height - 3, info.threshold)
     blank = Segment(" " * left)
     for i in range(height - 3):
         start = [Segment("  "), *drawn[i]] if i < len(drawn) else [blank]
         yield [*start, Segment("  "), *(line(texts[i], beside) if i < len(texts) else [])]
-    yield line(footer(snapshot))
+    yield line(footer(snapshot, palette, state))
 
 
-def _drawn(snapshot: Snapshot, width: int, height: int) -> list[Line]:
+def _drawn(snapshot: Snapshot, width: int, height: int, palette: Palette) -> list[Line]:
     _, rows, columns = snapshot.frame.shape
     size = picture_size((columns, rows), width - PANE - 4, height)
-    return picture(snapshot.frame, *size) if size[0] >= _LEAST_PICTURE else []
+    return picture(snapshot.frame, *size, palette) if size[0] >= _LEAST_PICTURE else []
 
 
 def header(info: RunInfo, width: int) -> Text:
     """Say what runs on what."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f" edgesnn {info.model} ", f"bold black on {_ACCENT}")
+    text.append(f" edgesnn {info.model} ", f"#10141a on {_ACCENT}")
     text.append(f"  {info.source}", "bold")
     text.append(f"  {info.size[0]}x{info.size[1]}  {info.backend}", "dim")
     text.append(f"  {info.step_us / 1e3:g} ms steps", "dim")
     return text
 
 
-def footer(snapshot: Snapshot) -> Text:
-    """Say how far the run is and how to end it."""
+def footer(snapshot: Snapshot, palette: Palette, state: str) -> Text:
+    """Say how far the run is, what the colours are, and which keys there are."""
     text = Text(no_wrap=True, overflow="ellipsis", style="dim")
-    return text.append(f" {snapshot.steps:,} steps  {_count(snapshot.events)} events  Ctrl-C ends")
+    text.append(f" {snapshot.steps:,} steps  {_count(snapshot.events)} events  ")
+    text.append("■", f"not dim {colour(4, palette)}").append(" ON ")
+    text.append("■", f"not dim {colour(-4, palette)}").append(" OFF  ")
+    if state == "paused":
+        text.append("the view is paused: space goes on", f"bold not dim {_WARN}")
+        return text
+    return text.append("q or Ctrl-C ends  space pauses  ? help")
+
+
+def help_lines(info: RunInfo, palette: Palette) -> list[Text]:
+    """Say what is seen and which keys there are."""
+    threshold = "" if info.threshold is None else f" (the mark: {100 * info.threshold:.0f} %)"
+    rows = [
+        ("q, Ctrl-C", "end the run; the summary stays"),
+        ("space", "hold the view still; the run goes on"),
+        ("?", "this page, and back"),
+        ("", ""),
+        ("picture", "the last 40 ms of events; of sound its bands, newest at the right"),
+        ("bars", f"how likely each class is; what is decided needs enough{threshold}"),
+        ("latency", "from the arrival of a step's last event to its decision"),
+        ("late steps", "took longer than a step lasts"),
+        ("dropped", "events lost because the network fell behind"),
+    ]
+    lines = [Text(f"  {name:<12}{meaning}", no_wrap=True) for name, meaning in rows]
+    legend = Text("  colours     ", no_wrap=True)
+    legend.append("■", colour(4, palette)).append(" ON: brighter  ")
+    legend.append("■", colour(-4, palette)).append(" OFF: darker; stronger means more events")
+    return [*lines, legend]
 
 
 def decision_line(snapshot: Snapshot) -> Text:
@@ -103,13 +135,23 @@ def decision_line(snapshot: Snapshot) -> Text:
     return text
 
 
-def pane(snapshot: Snapshot, recent: Sequence[Decision], width: int, height: int) -> list[Text]:
+def pane(
+    snapshot: Snapshot,
+    recent: Sequence[Decision],
+    width: int,
+    height: int,
+    threshold: float | None = None,
+) -> list[Text]:
     """The text beside the picture, in as many lines as there are: the important ones first."""
     numbers = _numbers(snapshot, width)
     room = height - len(numbers) - 3
-    lines = [decision_line(snapshot), _bar(_confidence(snapshot), width, _ACCENT), Text()]
+    lines = [
+        decision_line(snapshot),
+        _bar(_confidence(snapshot), width, _ACCENT, threshold),
+        Text(),
+    ]
     if room >= 2:
-        classes = _classes(snapshot, width, min(room - 1, 5 if height < 24 else 11))
+        classes = _classes(snapshot, width, min(room - 1, 5 if height < 24 else 11), threshold)
         lines += [*classes, Text()]
         room -= len(classes) + 1
     lines += numbers
@@ -123,8 +165,10 @@ def _confidence(snapshot: Snapshot) -> float:
     return 0.0 if index == NOTHING else float(snapshot.probabilities[index])
 
 
-def _classes(snapshot: Snapshot, width: int, count: int) -> list[Text]:
-    order = snapshot.probabilities.argsort(kind="stable")[::-1][:count].tolist()
+def _classes(snapshot: Snapshot, width: int, count: int, threshold: float | None) -> list[Text]:
+    """The likeliest classes, always in the order of the network: the eye can follow one."""
+    likeliest = snapshot.probabilities.argsort(kind="stable")[::-1][:count]
+    order = sorted(likeliest.tolist())
     name_width = min(max(len(label) for label in snapshot.labels), max(8, width - 14))
     lines = []
     for index in order:
@@ -134,7 +178,8 @@ def _classes(snapshot: Snapshot, width: int, count: int) -> list[Text]:
         name = Text(snapshot.labels[index], "bold" if held else "")
         name.truncate(name_width, overflow="ellipsis", pad=True)
         line.append_text(name).append(" ")
-        line.append_text(_bar(share, width - name_width - 6, _ACCENT if held else "#6c7a89"))
+        bar_width = width - name_width - 6
+        line.append_text(_bar(share, bar_width, _ACCENT if held else "#6c7a89", threshold))
         lines.append(line.append(f" {100 * share:3.0f}%", "" if held else "dim"))
     return lines
 
@@ -168,11 +213,19 @@ def _history(recent: Sequence[Decision], count: int) -> list[Text]:
     return lines
 
 
-def _bar(share: float, width: int, colour: str) -> Text:
-    eighths = round(8 * max(0, width) * min(max(share, 0.0), 1.0))
+def _bar(share: float, width: int, colour: str, threshold: float | None = None) -> Text:
+    """Draw a bar on a track that is visible on any background; a mark where it decides."""
+    width = max(0, width)
+    eighths = round(8 * width * min(max(share, 0.0), 1.0))
     full, rest = divmod(eighths, 8)
     drawn = "█" * full + (_EIGHTHS[rest] if rest else "")
-    return Text(drawn.ljust(max(0, width)), Style(color=colour) + _TRACK, no_wrap=True)
+    bar = Text(drawn, colour, no_wrap=True)
+    bar.append(_TRACK * (width - len(drawn)), "dim")
+    if threshold is not None and 0 < threshold < 1 and width:
+        at = min(width - 1, int(threshold * width))
+        mark = Text(_MARK, "bold" if at >= full else f"bold on {colour}")
+        bar = bar[:at] + mark + bar[at + 1 :]
+    return bar
 
 
 def _sparkline(rates: Sequence[float], width: int) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.events import Packet
+from edgesnn.sinks.keys import Keys
 from edgesnn.sinks.lines import LineWriter
 from edgesnn.sinks.opening import Opening
 from edgesnn.stream.sink import Monitor, RunInfo, Sink, Summary
@@ -141,6 +142,8 @@ class TerminalView:
         self._paused = threading.Event()
         self._drawing = threading.Lock()
         self._suspend_before: Any = None
+        self._keys = Keys()
+        self._state = ""
         self._thread: threading.Thread | None = None
 
     def open(self, info: RunInfo, monitor: Monitor) -> None:
@@ -176,10 +179,12 @@ class TerminalView:
         PlainLines(self._out, self._stop).close(summary)
 
     def _take_over(self) -> None:
+        self._keys.listen()
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
 
     def _give_back(self) -> None:
+        self._keys.leave()
         self._console.show_cursor(True)
         self._console.set_alt_screen(False)
 
@@ -194,14 +199,29 @@ class TerminalView:
             self._out.flush()
         self._paused.clear()
 
+    def _heed(self, keys: str) -> None:
+        """Do what the keys ask for: q, space, ?."""
+        for key in keys:
+            if key in "qQ":
+                self._stop.set()
+            elif key in " ?":
+                wanted = "paused" if key == " " else "help"
+                self._state = "" if self._state == wanted else wanted
+
     def _draw(self, info: RunInfo, monitor: Monitor) -> None:
+        from edgesnn.sinks.picture import palette_of
         from edgesnn.sinks.screen import screen
 
+        palette = palette_of(self._console.color_system, os.environ.get("COLORFGBG"))
+        shown = None
         try:
             while not self._closing.wait(1 / REFRESH_HZ):
                 width, height = os.get_terminal_size(self._out.fileno())
                 size = (width, height)
-                lines = screen(info, monitor.latest(), self._recent, self._console, size)
+                self._heed(self._keys.pressed())
+                if self._state != "paused":
+                    shown = monitor.latest()
+                lines = screen(info, shown, self._recent, self._console, size, palette, self._state)
                 painted = self._painted(lines, width, height)
                 with self._drawing:
                     if not self._paused.is_set():

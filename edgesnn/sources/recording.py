@@ -198,6 +198,7 @@ class Recording:
     def _packet(self, stop: int, arrival_ns: int, clock_us: int | None) -> Packet:
         """Deliver events up to `stop`; clock_us: playback's place in the lap, None: the events'."""
         events = self._events[self._at : stop]
+        begins = self._lap > 0 and self._at == 0 and stop > 0
         if clock_us is None:
             clock_us = int(self._due_us[stop - 1])
         if stop < len(self._events):
@@ -215,7 +216,7 @@ class Recording:
         if shift:
             events = events.copy()
             events["t"] += shift
-        return Packet(events, watermark_us, arrival_ns)
+        return Packet(events, watermark_us, arrival_ns, begins)
 
 
 def _jumps_back(t: _Times) -> tuple[_Times, _Times]:

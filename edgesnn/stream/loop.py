@@ -49,7 +49,7 @@ class Flow:
         sensor = bundle.hearing is None and bundle.latency is None
         self._hot = HotPixels(source.size) if denoise and sensor else None
         self._paced = getattr(source, "paced", True)
-        self._ahead: deque[Step] = deque()
+        self._ahead: deque[Step | None] = deque()
         self.ring = Ring(
             RING_EVENTS, RING_PACKETS, max_age_s=None if source.can_wait else RING_AGE_S
         )
@@ -104,11 +104,19 @@ class Flow:
             began = time.perf_counter_ns()
             if self._hot is not None:
                 packet = replace(packet, events=self._hot.feed(packet.events))
+            if packet.begins:
+                self._ahead.extend([*self._slicer.begin(packet), None])
             self._ahead.extend(self._slicer.feed(packet))
             if self._probe is not None:
                 self._probe.stage("slice", time.perf_counter_ns() - began)
             while self._ahead:
-                yield self._ahead.popleft()
+                step = self._ahead.popleft()
+                if step is None:
+                    # Another recording: the network has not seen the one before. What was decided
+                    # of it holds until there is evidence of something else.
+                    self._stream.reset()
+                else:
+                    yield step
         yield from self._slicer.flush()
 
     def _take(self, step: Step) -> None:
@@ -170,7 +178,7 @@ class Flow:
         """Return the run as a whole. unpushed: events that the reader still held."""
         longest = max(range(len(self._held_us)), key=self._held_us.__getitem__)
         held = info.labels[longest] if self._held_us[longest] else self._readout.nothing
-        ahead = sum(len(step.events) for step in self._ahead)
+        ahead = sum(len(step.events) for step in self._ahead if step is not None)
         return Summary(
             source=info.source,
             model=info.model,

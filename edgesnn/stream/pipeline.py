@@ -65,6 +65,7 @@ def run(
             bundle.program.step_us,
             bundle.readout.labels,
             source.can_wait,
+            getattr(bundle.readout, "enter", None),
         )
         failures: list[Exception] = []
         opened: list[Sink] = []

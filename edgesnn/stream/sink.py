@@ -89,6 +89,7 @@ class RunInfo:
     """What is about to run: names for the head of a display.
 
     can_wait: whether the source loses nothing by being held up (see `edgesnn.events.Source`).
+    threshold: confidence from which the readout decides; None where it goes by something else.
     """
 
     source: str
@@ -98,6 +99,7 @@ class RunInfo:
     step_us: int
     labels: tuple[str, ...]
     can_wait: bool = False
+    threshold: float | None = None
 
 
 class Monitor(Protocol):

@@ -16,6 +16,7 @@ time told so far, by an event or by a watermark.
   sensor's own (the difference is constant until the next jump).
 - long silence: after max_gap_us without an event a network of finite memory is at rest. Further
   silent steps are counted in skipped_steps and not emitted, until an event comes.
+- another recording (`begin`, a lap of a loop): as after a jump back, but nothing jumped.
 - silence before the first event: a sensor that starts in the dark gives silent steps from its
   first watermark on; the grid is laid anew, once, when the first event comes (the silent step that
   it cuts short is not emitted). What follows is the same as without the silence.
@@ -92,6 +93,19 @@ class Slicer:
     def feed(self, packet: Packet) -> list[Step]:
         """Take a packet; return the steps that it closes, oldest first."""
         return list(self._feed(packet))
+
+    def begin(self, packet: Packet) -> list[Step]:
+        """Cut before a packet that begins another recording; feed it next.
+
+        The open step is closed, a list of one step or none, and the grid is laid anew at the
+        packet's first event; event time goes on.
+        """
+        if self._start is None or not len(packet.events):
+            return []
+        closed = [self._close(packet.arrival_ns)] if self._parts else []
+        self._offset += self._open_start() - (int(packet.events["t"][0]) + self._offset)
+        self._clock = self._open_start()
+        return closed
 
     def flush(self) -> list[Step]:
         """Close the open step, if it has events: a list of one step or none."""

@@ -1,3 +1,4 @@
+import hashlib
 import importlib.util
 import json
 import os
@@ -16,6 +17,7 @@ import programs
 import pytest
 
 import edgesnn
+from edgesnn.bundle import load_bundle
 from edgesnn.cli.commands import COMMANDS
 from edgesnn.cli.main import run_line, with_bare_devices
 from edgesnn.events import events_from_arrays
@@ -316,3 +318,26 @@ def test_the_json_page_shows_the_real_fields(line: Run, model: str, clip: str) -
         for name, value in documented.items():
             assert type(value) is type(real[name]), name
     assert list(shown[1]["latency_us"]) == list(told[-1]["latency_us"])
+
+
+def test_models_prints_the_whole_card_and_verifies(line: Run) -> None:
+    code, out, err = line("models", "--json", "--verify")
+    found = {model["name"]: model for model in json.loads(out)}
+    assert code == 0 and "5 models compute what their parity vectors say" in err
+    for name, model in found.items():
+        assert model["card"] == load_bundle(name).card and model["card"]["limits"]
+
+
+def test_a_graph_of_another_program_is_refused_whatever_its_hash(line: Run, tmp_path: Path) -> None:
+    """The description's hash of the graph is updated by hand."""
+    for name, seed in (("one", 0), ("other", 1)):
+        given = (programs.gesture_shaped(seed), programs.ENCODER, programs.READOUT, {})
+        save_bundle(tmp_path / name, "gesture", *given)
+    graph = (tmp_path / "other" / "gesture.onnx").read_bytes()
+    (tmp_path / "one" / "gesture.onnx").write_bytes(graph)
+    path = tmp_path / "one" / "gesture.json"
+    description = json.loads(path.read_text())
+    description["sha256"]["onnx"] = hashlib.sha256(graph).hexdigest()
+    path.write_text(json.dumps(description))
+    code, _, err = line("run", "gesture", "--speed", "max", "--model", str(path))
+    assert code == 2 and "graph" in one_sentence(err)

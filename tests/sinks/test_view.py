@@ -1,0 +1,135 @@
+"""What the view promises to eyes: order of shades on any terminal, fixed rows, marks and keys."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import termios
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from contract_sinks import INFO, LABELS, snapshot
+from rich.color import Color
+from rich.console import Console
+
+from edgesnn.sinks.picture import Palette, colour, palette_of
+from edgesnn.sinks.screen import screen
+
+
+def luminance(name: str) -> float:
+    red, green, blue = Color.parse(name).get_truecolor()
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("palette", ["dark", "light"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_more_events_are_further_from_the_background(palette: Palette, sign: int) -> None:
+    shades = [luminance(colour(sign * shade, palette)) for shade in (1, 2, 3, 4)]
+    distance = [abs(shade - (255 if palette == "light" else 0)) for shade in shades]
+    assert distance == sorted(distance) and len(set(distance)) == 4
+
+
+@pytest.mark.parametrize("palette", ["dark16", "light16"])
+def test_sixteen_colours_keep_polarity_and_order(palette: Palette) -> None:
+    on, off = ([colour(sign * shade, palette) for shade in (1, 2, 3, 4)] for sign in (1, -1))
+    assert all("yellow" in name for name in on) and all("blue" in name for name in off)
+    assert on[0] == on[1] != on[2] == on[3]
+
+
+@pytest.mark.parametrize(
+    ("colours", "background", "palette"),
+    [
+        ("truecolor", None, "dark"),
+        ("truecolor", "0;15", "light"),
+        ("256", "0;default;7", "light"),
+        ("standard", "0;15", "light16"),
+        ("standard", "15;0", "dark16"),
+        ("standard", "nonsense", "dark16"),
+        ("truecolor", "15;8", "dark"),
+    ],
+)
+def test_the_palette_follows_the_terminal(
+    colours: str, background: str | None, palette: Palette
+) -> None:
+    assert palette_of(colours, background) == palette
+
+
+def drawn(shares: list[float], state: str = "") -> list[str]:
+    shown = replace(snapshot(), probabilities=np.array(shares))
+    info = replace(INFO, threshold=0.8)
+    console = Console(width=100, force_terminal=True, color_system="truecolor")
+    lines = screen(info, shown, (), console, (100, 28), state=state)
+    return ["".join(segment.text for segment in line) for line in lines]
+
+
+def test_classes_stay_in_their_rows_and_the_threshold_is_marked() -> None:
+    def rows(lines: list[str]) -> list[int]:
+        return [next(i for i, line in enumerate(lines) if label[:14] in line) for label in LABELS]
+
+    first, second = drawn([0.7, 0.2, 0.1]), drawn([0.05, 0.15, 0.8])
+    assert rows(first[4:]) == rows(second[4:])
+    assert sum("│" in line for line in first) == 1 + len(LABELS)
+
+
+def test_help_and_pause_are_said() -> None:
+    assert any("hold the view still" in line for line in drawn([0.7, 0.2, 0.1], "help"))
+    assert "80 %" in " ".join(drawn([0.7, 0.2, 0.1], "help"))
+    assert "paused" in drawn([0.7, 0.2, 0.1], "paused")[-1]
+    assert "ON" in drawn([0.7, 0.2, 0.1])[-1]
+
+
+def test_keys_of_a_real_terminal() -> None:
+    """? shows the help, q ends the run, and the terminal is as it was."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (30, 100))
+    before = termios.tcgetattr(theirs)
+    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+    environment.pop("NO_COLOR", None)
+    line = [sys.executable, "-m", "edgesnn", "run", "gesture", "--loop"]
+    child = subprocess.Popen(
+        line,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        preexec_fn=_own_terminal,
+    )
+    told = bytearray()
+
+    def read() -> None:
+        try:
+            while part := os.read(ours, 65536):
+                told.extend(part)
+        except OSError:
+            pass
+
+    threading.Thread(target=read, daemon=True).start()
+
+    def seen(text: bytes) -> bool:
+        until = time.monotonic() + 20
+        while text not in told and time.monotonic() < until:
+            time.sleep(0.05)
+        return text in told
+
+    assert seen(b"ON"), bytes(told[-500:])
+    os.write(ours, b"?")
+    assert seen(b"hold the view still")
+    os.write(ours, b"q")
+    assert child.wait(20) == 0
+    assert seen(b"\x1b[?1049l")
+    after = termios.tcgetattr(theirs)
+    assert after[:4] == before[:4]
+    os.close(theirs)
+    os.close(ours)
+
+
+def _own_terminal() -> None:
+    import fcntl
+
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
