@@ -164,7 +164,8 @@ def main() -> int:
     stop = threading.Event()
     result = run(source, bundle, model, [Report()], backend_name=backend_name, stop=stop)
     print(result)
-    balance = source.given - result.events - result.dropped - result.late
+    told = result.events + result.dropped + result.late + result.filtered + result.queued
+    balance = source.given - told
     print(f"given {source.given}, dropped {result.dropped}, unaccounted {balance}")
     return 1 if result.dropped or balance else 0
 

@@ -1,26 +1,30 @@
-"""The command line's front door: one line in, an exit code out, errors as one sentence."""
+"""The command line's front door: one line in, an exit code out, errors as one sentence.
+
+Everything else is imported inside `main`, where a Ctrl-C is heard: from the first moment on it ends
+the program in silence, and during a run in order (`signals.py`).
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
-
-from edgesnn.cli import streams
-from edgesnn.cli.commands import command_line
-from edgesnn.cli.signals import end_undisturbed
-from edgesnn.errors import EdgesnnError
-from edgesnn.sinks.catalog import SINKS
-from edgesnn.sources.catalog import LIVE
-from edgesnn.text import shown
 
 INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and exit: 0 done, 1 failed while running, 2 bad input, 130 Ctrl-C."""
+    # While things are loaded there is nothing to close, and some of it (extension modules) makes
+    # another error of a KeyboardInterrupt.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     try:
+        from edgesnn.cli import streams
+        from edgesnn.cli.signals import end_undisturbed
+
         heard = streams.prepare()
         code = run_line(sys.argv[1:] if arguments is None else arguments)
         failed = streams.flushed()
@@ -35,7 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run_line(arguments: Sequence[str]) -> int:
     """Run one command line; return its exit code. Errors become one sentence on stderr."""
+    from edgesnn.errors import EdgesnnError
+
     try:
+        from edgesnn.cli.commands import command_line
+
         line = command_line()
         code = line(with_bare_devices(arguments), prog_name="edgesnn", standalone_mode=False)
     except KeyboardInterrupt:
@@ -57,7 +65,9 @@ def run_line(arguments: Sequence[str]) -> int:
     except MemoryError:
         return _complain("there is not enough memory for this input", 1)
     except Exception as error:
-        # What typer finds wrong with the line is a usage error; anything else is a bug of ours.
+        if type(error).__name__ == "Abort":  # what typer makes of a Ctrl-C
+            return INTERRUPTED
+        # What it finds wrong with the line is a usage error; anything else is a bug of ours.
         if not hasattr(error, "format_message"):
             raise
         found = error.format_message()
@@ -68,6 +78,8 @@ def run_line(arguments: Sequence[str]) -> int:
 
 
 def _complain(sentence: str, code: int) -> int:
+    from edgesnn.text import shown
+
     print("edgesnn: " + shown(" ".join(sentence.split())), file=sys.stderr)
     return code
 
@@ -77,6 +89,9 @@ def with_bare_devices(arguments: Sequence[str]) -> list[str]:
 
     typer knows no optional values.
     """
+    from edgesnn.sinks.catalog import SINKS
+    from edgesnn.sources.catalog import LIVE
+
     bare = {entry.option.name: entry.option.bare for entry in (*LIVE, *SINKS)}
     given = list(arguments)
     for i, argument in enumerate(given):

@@ -47,11 +47,12 @@ LIVE = (
     Live(
         Option(
             "--webcam",
-            "An ordinary camera, turned into events.",
+            "An ordinary camera, turned into events: the first, or by number.",
             int,
-            metavar="N",
+            metavar="[N]",
             least=0,
             most=1023,
+            bare="0",
             panel=PANEL,
         ),
         "edgesnn.sources.webcam",

@@ -64,6 +64,9 @@ def _loaded(path: Path) -> dict[str, Array]:
             if len(plain) < len(_ARRAYS):
                 others = {name: file[name] for name in file.files if name not in plain}
                 plain |= {n: a for n, a in others.items() if a.dtype.names}
+            strange = [name for name, array in plain.items() if not isinstance(array, np.ndarray)]
+            if strange:
+                raise InputError(f"{path}: {strange[0]!r} is no array; the file is damaged")
             return plain
     except InputError:
         raise
@@ -104,7 +107,7 @@ def _fields(arrays: dict[str, Array], path: Path) -> dict[str, Array]:
 def _sides(path: Path) -> list[Array]:
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return [file[name] for name in ("width", "height") if name in file.files]
+            return [np.asarray(file[name]) for name in ("width", "height") if name in file.files]
     except Exception as error:  # see _loaded
         raise InputError(f"{path} is not a readable .npz file: {error}") from error
 

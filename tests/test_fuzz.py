@@ -1,0 +1,33 @@
+"""Two thousand damaged inputs for every decoder, the same each time; see `fuzz_decoders.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fuzz_decoders as fuzz
+import pytest
+
+pytest.importorskip("cv2")
+pytest.importorskip("soundfile")
+NAMES = "bs2 npz npz_structured raw idx idx_packed labels bundle png jpg bmp wav flac ogg".split()
+
+
+@pytest.fixture(scope="module")
+def samples(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, dict[str, tuple[str, bytes, fuzz.Reader]]]:
+    folder = tmp_path_factory.mktemp("fuzz")
+    return folder, fuzz.samples(folder)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_damage_is_read_or_refused(
+    name: str, samples: tuple[Path, dict[str, tuple[str, bytes, fuzz.Reader]]]
+) -> None:
+    folder, known = samples
+    file, data, read = known[name]
+    (folder / file).write_bytes(data)
+    read(folder / file)  # whole, it is read
+    found = fuzz.first_failure(name, known[name], 2000, 0, folder)
+    assert found is None, found
+    assert set(known) == set(NAMES)
