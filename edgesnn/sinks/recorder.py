@@ -37,6 +37,8 @@ def open_sink(value: Path, run: Opening) -> Recorder:
 
 
 class _Writer(Protocol):
+    until_us: int | None  # up to when the source was silent; told before `close`
+
     def write(self, events: Events) -> None: ...
 
     def close(self) -> None: ...
@@ -69,6 +71,7 @@ class Recorder:
         self._failed = threading.Event()
         self._can_wait = False
         self._changed = 0
+        self._until_us: int | None = None
 
     @property
     def left_out(self) -> int:
@@ -100,6 +103,7 @@ class Recorder:
         """Queue a packet for writing; raises RunError once writing has failed."""
         if self._failure is not None:
             raise self._error()
+        self._until_us = packet.watermark_us
         if not len(packet.events):
             return
         if self._can_wait:
@@ -142,6 +146,7 @@ class Recorder:
                     packet = self._ring.pop(_LOOK_UP_S)
                     if packet is not None:
                         writer.write(packet.events)
+                writer.until_us = self._until_us
             self._changed = getattr(writer, "changed", 0)
         except Exception as error:
             self._failure = error
@@ -160,6 +165,7 @@ class _NpzWriter:
 
     def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self._path, self._size = path, size
+        self.until_us: int | None = None
         self._raw = path.with_name(path.name + ".raw")
         try:
             self._file = self._raw.open("xb")
@@ -180,5 +186,5 @@ class _NpzWriter:
         events = np.empty(0, EVENT)
         if not empty:
             events = np.memmap(self._raw, EVENT, "r", offset=HEAD_BYTES)
-        npz_from_events(self._path, events, self._size)
+        npz_from_events(self._path, events, self._size, self.until_us)
         self._raw.unlink()

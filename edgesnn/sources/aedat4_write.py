@@ -51,7 +51,8 @@ class Aedat4File:
 
     Times in an AEDAT4 never fall: after a jump back as the slicer knows it the recording goes on
     where the clock was, as the slicer does; a late event gets the time of the one before it.
-    changed: events whose time had to be changed.
+    changed: events whose time had to be changed. until_us: up to when nothing came after the last
+    event, for which the format has no place.
     """
 
     def __init__(self, path: Path, camera: str, size: tuple[int, int]) -> None:
@@ -59,6 +60,7 @@ class Aedat4File:
         self._last_us = -(2**62)
         self._offset_us = 0
         self.changed = 0
+        self.until_us: int | None = None
         self._file.write(_MAGIC + _header(camera, size))
         self._file.flush()
 

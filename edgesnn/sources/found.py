@@ -10,12 +10,14 @@ from edgesnn.events import Events
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
     """events: in file order, times as the file has them. size: (width, height) of the sensor, None
-    where the file does not say. notes: sentences about what was mended, for people.
+    where the file does not say. notes: sentences about what was mended, for people. until_us: up to
+    when the source was silent after the last event; None where the file does not say.
     """
 
     events: Events
     size: tuple[int, int] | None
     notes: tuple[str, ...] = ()
+    until_us: int | None = None
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

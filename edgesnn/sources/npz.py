@@ -50,7 +50,8 @@ def events_from_npz(
             )
     t = in_microseconds(arrays["t"], unit, str(path))
     on, notes = _polarity(arrays["p"], path)
-    return Found(events_from_arrays(t, arrays["x"], arrays["y"], on), sensor, notes)
+    events = events_from_arrays(t, arrays["x"], arrays["y"], on)
+    return Found(events, sensor, notes, _until(path, unit))
 
 
 def _loaded(path: Path) -> dict[str, Array]:
@@ -124,6 +125,17 @@ def _size(sides: list[Array], path: Path) -> tuple[int, int]:
     return width, height
 
 
+def _until(path: Path, unit: str | None) -> int | None:
+    """Return how long the silence after the last event lasted, where our own file tells it."""
+    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+        if "until" not in file.files or unit is not None:
+            return None
+        until = np.asarray(file["until"])
+    if until.ndim or until.dtype.kind not in "iu" or abs(int(until)) >= 2**53:
+        raise InputError(f"{path}: until is no time; the file is damaged")
+    return int(until)
+
+
 def _polarity(p: Array, path: Path) -> tuple[Array, tuple[str, ...]]:
     """Return which events are ON, and what was mended; raises InputError for other values."""
     values = np.unique(p)
@@ -139,10 +151,17 @@ def _polarity(p: Array, path: Path) -> tuple[Array, tuple[str, ...]]:
     )
 
 
-def npz_from_events(path: Path, events: Events, size: tuple[int, int]) -> None:
-    """Write a recording, compressed. The file appears under its name only when it is whole."""
+def npz_from_events(
+    path: Path, events: Events, size: tuple[int, int], until_us: int | None = None
+) -> None:
+    """Write a recording, compressed. The file appears under its name only when it is whole.
+
+    until_us: up to when nothing came after the last event.
+    """
     arrays = {name: np.ascontiguousarray(events[name]) for name in _ARRAYS}
     arrays |= {"width": np.array(size[0]), "height": np.array(size[1])}
+    if until_us is not None:
+        arrays["until"] = np.array(until_us)
     part = path.with_name(path.name + ".part")
     # np.savez_compressed cannot be told to hurry: level 6 takes several times as long for little.
     with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:

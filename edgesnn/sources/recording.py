@@ -37,14 +37,15 @@ def read_events(
 
     See `read_recording`.
     """
-    events, size, _ = read_recording(path, size)
-    return events, size
+    found = read_recording(path, size)
+    assert found.size is not None
+    return found.events, found.size
 
 
 def read_recording(
     path: str | Path, size: tuple[int, int] | None = None, unit: str | None = None
-) -> tuple[Events, tuple[int, int], tuple[str, ...]]:
-    """Read a whole recording; return its events, (width, height), and what was mended or unusual.
+) -> Found:
+    """Read a whole recording; return its events, and what was mended in them or is unusual.
 
     size: of the sensor, when the file does not know it or is wrong. unit: of its times, where they
     are not microseconds; see `mending.UNITS_US`. Raises InputError: no such file, a folder, an
@@ -77,7 +78,7 @@ def read_recording(
     check_inside(events, size, str(path))
     _check_times(events["t"], path)
     events, notes = mended(events, unit_told=unit is not None)
-    return events, size, (*found.notes, *notes)
+    return Found(events, size, (*found.notes, *notes), found.until_us)
 
 
 def _check_times(t: _Times, path: Path) -> None:
@@ -105,9 +106,18 @@ def open_recording(
     """
     if not speed > 0:
         raise InputError(f"speed {speed:g} plays nothing; give a number above 0, or max")
-    events, size, notes = read_recording(path, size, unit)
+    found = read_recording(path, size, unit)
+    assert found.size is not None
     name = "file:" + shown(Path(path).name)
-    return Recording(events, size, name, speed=speed, loop=loop, notes=notes)
+    return Recording(
+        found.events,
+        found.size,
+        name,
+        speed=speed,
+        loop=loop,
+        notes=found.notes,
+        until_us=found.until_us,
+    )
 
 
 class Recording:
@@ -133,6 +143,7 @@ class Recording:
         speed: float = math.inf,
         loop: bool = False,
         notes: tuple[str, ...] = (),
+        until_us: int | None = None,
     ) -> None:
         self.name, self.size = name, size
         self._notes = notes
@@ -143,7 +154,10 @@ class Recording:
         self._due_us = _due(events["t"], self._jumps, self._lost_us)
         self._first_us = int(self._due_us[0]) if len(events) else 0
         last_us = int(self._due_us[-1]) if len(events) else 0
-        self._lap_us = last_us - self._first_us + _LAP_GAP_US
+        silent_us = 0 if until_us is None else until_us - int(events["t"][-1]) if len(events) else 0
+        self._until_us = last_us + max(0, silent_us)
+        self._silent = self._until_us > last_us and not loop
+        self._lap_us = self._until_us - self._first_us + _LAP_GAP_US
         self._lap, self._at = 0, 0
         self._began_ns: int | None = None
         self._asked_ns = 0
@@ -159,11 +173,23 @@ class Recording:
 
     def read(self) -> Packet | None:
         """Return what is due, or at infinite speed the next 10 ms of events; None at the end."""
-        if self._at == len(self._events) and not self._next_lap():
-            return None
         if self._closed:
             return None
+        if self._at == len(self._events) and not self._next_lap():
+            return self._silence() if self._silent else None
         return self._chunk() if math.isinf(self._speed) else self._what_is_due()
+
+    def _silence(self) -> Packet:
+        """Return how far the silence after the last event has been played."""
+        now = time.monotonic_ns()
+        clock_us = self._until_us
+        if self._began_ns is not None:
+            time.sleep(_BREATH_NS * 1e-9)
+            now = time.monotonic_ns()
+            played_us = int((now - self._began_ns) * self._speed / 1000)
+            clock_us = min(clock_us, self._first_us + played_us)
+        self._silent = clock_us < self._until_us
+        return Packet(empty_events(), clock_us - int(self._lost_us[-1]), now)
 
     def _next_lap(self) -> bool:
         if not self._loop or not len(self._events):

@@ -191,3 +191,15 @@ def test_wrong_evaluations_are_one_sentence(
     soundfile.write(tmp_path / "3_ada_0.wav", np.zeros(800), 8000)
     code, _, err = line("eval", "keyword", "--data", str(tmp_path), *arguments)
     assert code == 2 and told in " ".join(err.split())
+
+
+@pytest.mark.parametrize("speed", ["max", "3"])
+def test_an_npz_plays_back_to_the_last_word_at_the_same_time(
+    line: Line, tmp_path: Path, speed: str
+) -> None:
+    """The silence at its end is kept: the last word is told when it was told."""
+    kept = tmp_path / "k.npz"
+    _, wanted, _ = line("run", "keyword", "--json", "--speed", "max", "--record", str(kept))
+    _, lines, _ = line("run", "keyword", "--json", "--speed", speed, "--file", str(kept))
+    first, same = ([(t["t_us"], t["label"]) for t in told[:-1]] for told in (lines, wanted))
+    assert first == same and len(first) > 8

@@ -15,7 +15,15 @@ from edgesnn.events import EVENT, Events, events_from_arrays
 from edgesnn.sources.bs2 import bs2_from_events
 from edgesnn.sources.mending import mended
 from edgesnn.sources.raw import raw_head
-from edgesnn.sources.recording import open_recording, read_recording
+from edgesnn.sources.recording import open_recording
+from edgesnn.sources.recording import read_recording as read_whole
+
+
+def read_recording(
+    path: Path, size: tuple[int, int] | None = None, unit: str | None = None
+) -> tuple[Events, tuple[int, int] | None, tuple[str, ...]]:
+    found = read_whole(path, size, unit)
+    return found.events, found.size, found.notes
 
 
 def some(n: int = 2000, side: int = 30, span_us: int = 300_000, start_us: int = 0) -> Events:
