@@ -137,7 +137,7 @@ class Listener:
 def play(source, *sinks, model=None, bundle=None, **options) -> Summary:
     model = model or LeftOrRight()
     # These scenes are one pixel each, which a real sensor would call hot.
-    options = {"stop": threading.Event(), "backend_name": "fake", "denoise": False, **options}
+    options = {"stop": threading.Event(), "backend_name": "fake", "denoise": "off", **options}
     return run(source, bundle or bundle_of(model), model, sinks, **options)
 
 

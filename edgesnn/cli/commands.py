@@ -47,7 +47,7 @@ def _run() -> Any:
         EXIT,
         Option(
             "--denoise",
-            "Of a sensor's events: hot (shut hot pixels out) or off.",
+            "Of a sensor's events: hot (pixels), full (background activity too) or off.",
             metavar="HOW",
             default="hot",
             panel=NETWORK,

@@ -33,8 +33,8 @@ def run_app(given: Given) -> int:
             f"--duration {duration_s:g} is no time to run; give seconds above 0, up to "
             f"{_LONGEST_S:.0e}, or leave it out to run without end"
         )
-    if given["denoise"] not in ("hot", "off"):
-        raise InputError(f"--denoise {given['denoise']} is none; give hot or off")
+    if given["denoise"] not in ("hot", "full", "off"):
+        raise InputError(f"--denoise {given['denoise']} is none; give hot, full or off")
     rule = None if given["exit"] is None else exit_rule(given["exit"])
     stop = threading.Event()
     sinks = _sinks(given, stop)
@@ -57,7 +57,7 @@ def run_app(given: Given) -> int:
             stop=stop,
             duration_s=duration_s,
             rule=rule,
-            denoise=given["denoise"] == "hot",
+            denoise=given["denoise"],
         )
     return 128 + received[0] if received else 0
 

@@ -7,13 +7,15 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from edgesnn.backend import Model
 from edgesnn.bundle import Bundle
 from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.decide.readouts import open_readout
-from edgesnn.events import Source
+from edgesnn.events import Events, Source
+from edgesnn.senses.background import BackgroundActivity
 from edgesnn.senses.denoise import HotPixels
 from edgesnn.senses.encoder import Encoder
 from edgesnn.stream.meter import LatencyMeter
@@ -23,6 +25,8 @@ from edgesnn.stream.ring import Ring
 from edgesnn.stream.sink import RunInfo, Sink, Summary
 from edgesnn.stream.slicer import Step, slicer_for
 
+Denoise = Literal["off", "hot", "full"]
+"""What is taken out of a sensor's events: nothing, hot pixels, background activity too."""
 RING_EVENTS = 4_000_000  # 64 MB
 RING_PACKETS = 4096
 RING_AGE_S = 0.5  # a live decision about the past is worth less than none
@@ -42,12 +46,13 @@ class Flow:
         duration_s: float | None,
         probe: Probe | None,
         rule: ExitRule | None,
-        denoise: bool = True,
+        denoise: Denoise = "hot",
     ) -> None:
         program = bundle.program
         # Sound and pictures are made into events here: they have no pixels to go bad.
         sensor = bundle.hearing is None and bundle.latency is None
-        self._hot = HotPixels(source.size) if denoise and sensor else None
+        self._hot = HotPixels(source.size) if denoise != "off" and sensor else None
+        self._background = BackgroundActivity(source.size) if denoise == "full" and sensor else None
         self._paced = getattr(source, "paced", True)
         self._ahead: deque[Step | None] = deque()
         self.ring = Ring(
@@ -103,7 +108,7 @@ class Flow:
                 continue
             began = time.perf_counter_ns()
             if self._hot is not None:
-                packet = replace(packet, events=self._hot.feed(packet.events))
+                packet = replace(packet, events=self._denoised(self._hot.feed(packet.events)))
             if packet.begins:
                 self._ahead.extend([*self._slicer.begin(packet), None])
             self._ahead.extend(self._slicer.feed(packet))
@@ -194,10 +199,16 @@ class Flow:
             notes=(*notes, *self._shut_out()),
             late_steps=self._counts.steps_late,
             jumps_back=self._slicer.jumps_back,
-            filtered=0 if self._hot is None else self._hot.removed,
+            filtered=self._filtered(),
             queued=self.ring.queued_events + self._slicer.pending + ahead + unpushed,
             answers=self._answered if self._readout.answers else None,
         )
+
+    def _denoised(self, events: Events) -> Events:
+        return events if self._background is None else self._background.feed(events)
+
+    def _filtered(self) -> int:
+        return sum(own.removed for own in (self._hot, self._background) if own is not None)
 
     def _shut_out(self) -> tuple[str, ...]:
         found = [] if self._hot is None else self._hot.found()

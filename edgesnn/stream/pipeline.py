@@ -22,7 +22,7 @@ from edgesnn.bundle import Bundle
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.errors import EdgesnnError, RunError
 from edgesnn.events import Source
-from edgesnn.stream.loop import Flow
+from edgesnn.stream.loop import Denoise, Flow
 from edgesnn.stream.probe import Probe
 from edgesnn.stream.reader import Reader
 from edgesnn.stream.sink import RunInfo, Sink, Summary
@@ -41,13 +41,13 @@ def run(
     duration_s: float | None = None,
     probe: Probe | None = None,
     rule: ExitRule | None = None,
-    denoise: bool = True,
+    denoise: Denoise = "hot",
 ) -> Summary:
     """Run until the source ends, `stop` is set, Ctrl-C, or duration_s is over; return the summary.
 
     duration_s: of event time for recordings (source.can_wait), so that it cuts at the same step at
     any speed; of host time for live sources. rule: when the readout may stop early, None for its
-    own default. denoise: whether hot pixels of a sensor are shut out.
+    own default. denoise: what is taken out of a sensor's events.
     On Ctrl-C `stop` is set, so that the caller knows.
     The source is closed, and every sink that was opened, last one first, whatever happens.
 

@@ -73,7 +73,7 @@ SCHEDULES = st.lists(
 @given(
     SCHEDULES,
     st.booleans(),
-    st.booleans(),
+    st.sampled_from(["off", "hot", "full"]),
     st.integers(0, 40),
     st.sampled_from([None, 0.02, 0.3]),
     st.sampled_from([300, 4000, 10**6]),
@@ -81,7 +81,7 @@ SCHEDULES = st.lists(
 def test_given_is_processed_dropped_late_filtered_and_queued(
     schedule: Schedule,
     can_wait: bool,
-    denoise: bool,
+    denoise: str,
     stop_at: int,
     duration_s: float | None,
     ring: int,
