@@ -12,8 +12,8 @@ def show_devices() -> None:
     found = devices.list_devices()
     for device in found:
         option = device.option.partition(" ")[0]
-        use = f"edgesnn run {_an_app(option)} {device.option}" if option else "not available"
-        print(f"{device.model}: {use}")
+        use = f": edgesnn run {_an_app(option)} {device.option}" if option else ""
+        print(f"{device.model}{use}")
     kinds = {device.kind for device in found}
     if not kinds & {"camera", "webcam"}:
         print(f"no camera found; edgesnn run {_an_app('--demo')} --demo needs none")

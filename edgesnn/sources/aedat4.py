@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 import os
 import select
+import struct
 import subprocess
 import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -64,7 +66,44 @@ def events_from_aedat4(
         )
     if unit not in (None, "us"):
         raise InputError(f"{path}: an .aedat4 counts in microseconds; leave --time-unit out")
-    return Found(events, size or (width, height))
+    return Found(events, size or (width, height), _cut_off(path))
+
+
+def _cut_off(path: Path) -> tuple[str, ...]:
+    """Say how much of a file is no whole packet: its writer was killed, or a copy was cut short."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(len(_MAGIC))
+        (length,) = struct.unpack("<I", file.read(4).ljust(4, b"\0"))
+        table = _table_position(file.read(min(length, _READ_BYTES)))
+        if 0 < table <= size:
+            return ()  # the table of packets, which is written last, is there
+        whole = len(_MAGIC) + 4 + length
+        while len(head := _at(file, whole, 8)) == 8:
+            (packet,) = struct.unpack("<i", head[4:])
+            if packet < 0 or whole + 8 + packet > size:
+                break
+            whole += 8 + packet
+    lost = size - whole
+    if lost <= 0:
+        return ()
+    return (f"the file is cut off: its last {lost:,} of {size:,} bytes are no whole packet",)
+
+
+def _at(file: BinaryIO, place: int, count: int) -> bytes:
+    file.seek(place)
+    return file.read(count)
+
+
+def _table_position(header: bytes) -> int:
+    """Return where a file's header (FlatBuffer "IOHE") says that its table lies, -1: nowhere."""
+    try:
+        (root,) = struct.unpack_from("<I", header)
+        (back,) = struct.unpack_from("<i", header, root)
+        (place,) = struct.unpack_from("<H", header, root - back + 6)
+        return int(struct.unpack_from("<q", header, root + place)[0]) if place else -1
+    except struct.error:
+        return -1
 
 
 def _decoded(path: Path) -> bytearray:

@@ -50,6 +50,13 @@ def open_file(
     recording = open_recording(path, speed=speed, loop=loop, size=size, unit=unit)
     if recording.size != _own_size(bundle):
         check_takes_events(bundle, path.name)
+    if any(has < needs for has, needs in zip(recording.size, bundle.encoder.sensor, strict=True)):
+        width, height = recording.size
+        needed = " x ".join(map(str, bundle.encoder.sensor))
+        raise InputError(
+            f"{path.name} comes from a {width} x {height} sensor and the model {name} needs at "
+            f"least {needed}{models_for(lambda other: _own_size(other) == recording.size)}"
+        )
     return recording
 
 

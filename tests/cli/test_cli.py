@@ -264,7 +264,7 @@ def test_devices_says_how_to_use_each(line: Run, monkeypatch: pytest.MonkeyPatch
     found = [Device("camera", "DVXplorer", "--camera DXA00093"), Device("missing", "none", "")]
     monkeypatch.setattr("edgesnn.sources.devices.list_devices", lambda: found)
     wanted = (
-        "DVXplorer: edgesnn run gesture --camera DXA00093\nnone: not available\n"
+        "DVXplorer: edgesnn run gesture --camera DXA00093\nnone\n"
         "no microphone found; edgesnn run keyword --file PATH needs none\n"
     )
     assert line("devices") == (0, wanted, "")
