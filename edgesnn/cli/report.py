@@ -56,19 +56,20 @@ def show_models(*, as_json: bool, check: bool = False) -> None:
     if not models:
         print("no models are installed")
         return
-    table = table_of(["name", "task", "licence"], ["params", "bytes"])
+    table = table_of(["name", "task", "measured on"], ["n", "right", "kB"])
     for model in models:
-        cells = [model["name"], model["task"], model["licence"]]
-        table.add_row(*map(str, cells), f"{model['params']:,}", f"{model['bytes']:,}")
+        rows = model["accuracy"] or [{}]
+        for number, row in enumerate(rows):
+            name, task, kilobytes = model["name"], model["task"], f"{model['bytes'] / 1e3:,.0f}"
+            own = (name, task) if number == 0 else ("", "")
+            measured = (
+                row.get("data", "nothing"),
+                str(row.get("n", "")),
+                percent(row.get("accuracy")),
+            )
+            table.add_row(*map(str, (*own, *measured)), kilobytes if number == 0 else "")
     show(table)
-    for model in models:
-        measured = table_of(
-            [f"{model['name']} measured on"], ["n", "accuracy", "state carried over"]
-        )
-        for row in model["accuracy"]:
-            shares = (row.get("accuracy"), row.get("accuracy_state_carried"))
-            measured.add_row(row["data"], str(row["n"]), *map(percent, shares))
-        show(measured)
+    print("licences, parameters, limits and how each was made: edgesnn models --json")
 
 
 def show_profile(given: Given) -> None:

@@ -41,11 +41,13 @@ def run_app(given: Given) -> int:
 
     from edgesnn.backend import backend
     from edgesnn.bundle import load_bundle
+    from edgesnn.decide.readouts import open_readout
     from edgesnn.stream.pipeline import run
 
     bundle = load_bundle(model_name(app, given))
     threads = min(given["threads"], os.cpu_count() or 1)
     model = backend(given["backend"]).load(bundle, threads=threads)
+    open_readout(bundle.readout, rule)  # which refuses a rule before anything is said or opened
     source = open_source(bundle)
     with stopped_by_signals(stop) as received:
         run(

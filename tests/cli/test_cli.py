@@ -255,7 +255,7 @@ def test_models_lists_what_is_installed(
         tensor.size for tensor in programs.gesture_shaped().tensors.values() if tensor.itemsize == 4
     )
     code, out, _ = line("models")
-    assert code == 0 and f"{found['bytes']:,}" in out
+    assert code == 0 and f"{found['bytes'] / 1e3:,.0f}" in out and "models --json" in out
 
 
 def test_devices_says_how_to_use_each(line: Run, monkeypatch: pytest.MonkeyPatch) -> None:
