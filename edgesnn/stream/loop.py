@@ -34,7 +34,7 @@ _LISTED = 8  # hot pixels that are named
 _LOOK_UP_S = 0.05  # how long the loop waits before it looks whether to stop
 
 
-class Flow:
+class Loop:
     """One run of a model over what comes out of `ring`; `monitor` shows how it goes."""
 
     def __init__(

@@ -22,7 +22,7 @@ from edgesnn.bundle import Bundle
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.errors import EdgesnnError, RunError
 from edgesnn.events import Source
-from edgesnn.stream.loop import Denoise, Flow
+from edgesnn.stream.loop import Denoise, Loop
 from edgesnn.stream.probe import Probe
 from edgesnn.stream.reader import Reader
 from edgesnn.stream.sink import RunInfo, Sink, Summary
@@ -55,8 +55,8 @@ def run(
     RunError when the source or a sink fails.
     """
     with closing(source):
-        flow = Flow(source, bundle, model, sinks, duration_s, probe, rule, denoise)
-        reader = Reader(source, flow.ring, sinks, probe)
+        loop = Loop(source, bundle, model, sinks, duration_s, probe, rule, denoise)
+        reader = Reader(source, loop.ring, sinks, probe)
         info = RunInfo(
             source.name,
             source.size,
@@ -71,16 +71,16 @@ def run(
         opened: list[Sink] = []
         with _short_pauses(), _collected(failures, stop):
             for sink in sinks:
-                sink.open(info, flow.monitor)
+                sink.open(info, loop.monitor)
                 opened.append(sink)
             reader.start()
-            flow.run(stop)
+            loop.run(stop)
         with _collected(failures, stop):
             reader.finish()
         failures.extend(reader.failures)
         # Not every source has something to say of itself.
         notes: tuple[str, ...] = getattr(source, "notes", tuple)()
-        summary = flow.summary(info, notes, reader.unpushed)
+        summary = loop.summary(info, notes, reader.unpushed)
         told = None if failures else summary
         for sink in reversed(opened):
             with _collected(failures, stop):
