@@ -190,6 +190,7 @@ class TerminalView:
 
     def _suspend(self, _number: int, _frame: FrameType | None) -> None:
         """Ctrl-Z: give the terminal back, stop, and take it over again when we go on."""
+        signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a second one now would wait for this one
         self._paused.set()
         with self._drawing:
             self._give_back()
@@ -198,6 +199,7 @@ class TerminalView:
             self._take_over()
             self._out.flush()
         self._paused.clear()
+        signal.signal(signal.SIGTSTP, self._suspend)
 
     def _heed(self, keys: str) -> None:
         """Do what the keys ask for: q, space, ?."""

@@ -127,10 +127,13 @@ def _size(sides: list[Array], path: Path) -> tuple[int, int]:
 
 def _until(path: Path, unit: str | None) -> int | None:
     """Return how long the silence after the last event lasted, where our own file tells it."""
-    with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-        if "until" not in file.files or unit is not None:
-            return None
-        until = np.asarray(file["until"])
+    try:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            if "until" not in file.files or unit is not None:
+                return None
+            until = np.asarray(file["until"])
+    except Exception as error:  # see _loaded
+        raise InputError(f"{path} is not a readable .npz file: {error}") from error
     if until.ndim or until.dtype.kind not in "iu" or abs(int(until)) >= 2**53:
         raise InputError(f"{path}: until is no time; the file is damaged")
     return int(until)

@@ -16,7 +16,7 @@ from edgesnn.senses.resample import Floats, Resampler
 
 _FULL_SCALE = 0.999
 _MANY = 0.001
-_HEARD_DB, _CANCELLED_DB = -50.0, 30.0
+_HEARD_DB, _CANCELLED_DB, _WINDOW = -50.0, 30.0, 512
 RATES_HZ = (1000, 768_000)
 """Sample rates that are heard."""
 
@@ -61,14 +61,17 @@ class Listener:
 
 
 class Mixer:
-    """Brings the channels of one sound together, block by block.
+    """Brings the channels of one sound together; any cutting into blocks gives the same.
 
-    first_alone: whether the channels were found to cancel each other (opposite phase), after which
-    the first one is heard alone.
+    first_alone: whether the channels were found to cancel each other (opposite phase) over two
+    windows of 512 samples running, after which the first one is heard alone.
     """
 
     def __init__(self) -> None:
         self.first_alone = False
+        self._window: list[Floats] = []
+        self._left = _WINDOW
+        self._running = 0
 
     def mixed(self, block: NDArray[Any]) -> Floats:
         """Return the mean of the channels of a block (n,) or (n, channels), (n,), within [-1, 1].
@@ -78,15 +81,29 @@ class Mixer:
         samples = block[:, None] if block.ndim == 1 else block
         finite = np.nan_to_num(np.asarray(samples, np.float64), posinf=1.0, neginf=-1.0)
         samples = np.clip(finite, -1.0, 1.0)
-        first: Floats = samples[:, 0]
-        if self.first_alone or samples.shape[1] == 1:
-            return first
-        mono: Floats = samples.mean(axis=1)
-        loudest = max(level_db(samples[:, c]) for c in range(samples.shape[1]))
-        if loudest > _HEARD_DB and level_db(mono) < loudest - _CANCELLED_DB:
-            self.first_alone = True
-            return first
-        return mono
+        parts, at = [], 0
+        while at < len(samples) and samples.shape[1] > 1 and not self.first_alone:
+            part = samples[at : at + self._left]
+            parts.append(part.mean(axis=1))
+            self._look(part)
+            at += len(part)
+        return np.concatenate([*parts, samples[at:, 0]])
+
+    def _look(self, part: Floats) -> None:
+        """Add samples to the window, and judge it when it is full."""
+        self._window.append(part)
+        self._left -= len(part)
+        if self._left:
+            return
+        window = np.concatenate(self._window)
+        self._window, self._left = [], _WINDOW
+        channels = window.shape[1]
+        loudest = max(level_db(window[:, c]) for c in range(channels))
+        # One voice among silent channels is 20 log10(channels) below itself in the mean.
+        least = loudest - 20 * np.log10(channels) - _CANCELLED_DB
+        cancelled = loudest > _HEARD_DB and level_db(window.mean(axis=1)) < least
+        self._running = self._running + 1 if cancelled else 0
+        self.first_alone = self._running >= 2
 
 
 def level_db(samples: Floats) -> float:

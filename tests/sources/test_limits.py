@@ -90,6 +90,22 @@ def test_channels_that_cancel_are_heard_one_alone_and_said(tmp_path: Path) -> No
     assert not mixer.first_alone
 
 
+def test_stereo_and_one_voice_of_many_do_not_cancel_however_they_are_cut() -> None:
+    rng = np.random.default_rng(0)
+    stereo = TONE[:, None] + 0.002 * rng.normal(size=(len(TONE), 2))
+    lone = np.zeros((len(TONE), 32))
+    lone[:, 5] = TONE
+    opposite = np.stack([TONE, -TONE], axis=1)
+    for sound, alone in ((stereo, False), (lone, False), (opposite, True)):
+        whole = Mixer()
+        wanted = whole.mixed(sound)
+        cut, found = Mixer(), []
+        for part in np.split(sound, np.cumsum(rng.integers(1, 60, 100))):
+            found.append(cut.mixed(part))
+        assert np.array_equal(np.concatenate(found), wanted)
+        assert cut.first_alone == whole.first_alone == alone
+
+
 def test_no_sample_is_louder_than_full_scale() -> None:
     loud = np.array([0.1, 1e200, np.nan, -np.inf, np.inf])
     assert Mixer().mixed(loud).tolist() == [0.1, 1.0, 0.0, -1.0, 1.0]
