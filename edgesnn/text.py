@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+from typing import TextIO
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -13,6 +15,13 @@ def shown(text: str) -> str:
     Bytes of a file name that are not UTF-8 (surrogates in Python) come out as the bytes they are.
     """
     return _UNSAFE.sub(_escaped, text)
+
+
+def in_utf8(out: TextIO) -> TextIO:
+    """Return an output that is written to in UTF-8 whatever the locale, as JSON is."""
+    if isinstance(out, io.TextIOWrapper):
+        out.reconfigure(encoding="utf-8", errors="backslashreplace")
+    return out
 
 
 def _escaped(found: re.Match[str]) -> str:

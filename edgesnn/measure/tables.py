@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from typing import TYPE_CHECKING, Any
+
+from edgesnn.text import in_utf8
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -13,10 +14,7 @@ if TYPE_CHECKING:
 
 def print_json(report: Any) -> None:
     """Print a report on one line, in UTF-8 whatever the locale."""
-    line = json.dumps(report, ensure_ascii=False)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    print(line)
+    print(json.dumps(report, ensure_ascii=False), file=in_utf8(sys.stdout))
 
 
 def right(report: dict[str, Any]) -> str:

@@ -6,7 +6,8 @@ often as its eight neighbours together: an edge that moves makes neighbours fire
 One that was suspicious in two windows running is shut out from the next window on, and comes back
 after 2 s in which it was calm. What is decided holds for later windows only, so that nothing waits.
 
-The real recordings of gestures and digits that come with edgesnn lose no event to it.
+The real recordings of gestures and digits that come with edgesnn lose no event to it as they lie; a
+busy pixel whose windows fall otherwise may (115 of 101,288 events of one clip, moved by 20 ms).
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from dataclasses import asdict
@@ -13,13 +12,12 @@ from edgesnn.events import Packet
 from edgesnn.sinks.lines import LineWriter
 from edgesnn.sinks.opening import Opening
 from edgesnn.stream.sink import Monitor, RunInfo, Summary
+from edgesnn.text import in_utf8
 
 
 def open_sink(value: Any, run: Opening) -> JsonLines:
     """Write to standard output."""
-    if isinstance(run.out, io.TextIOWrapper):
-        run.out.reconfigure(encoding="utf-8", errors="backslashreplace")
-    return JsonLines(run.out, run.stop)
+    return JsonLines(in_utf8(run.out), run.stop)
 
 
 class JsonLines:

@@ -1,6 +1,7 @@
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from edgesnn.errors import InputError, MissingDependency
@@ -8,6 +9,7 @@ from edgesnn.events import events_from_arrays
 from edgesnn.sources import aedat4 as module
 from edgesnn.sources.aedat4 import events_from_aedat4
 from edgesnn.sources.aedat4_write import Aedat4File
+from edgesnn.sources.recording import open_recording
 
 
 @pytest.fixture
@@ -90,3 +92,21 @@ def test_without_dv_processing_the_pip_line_is_named(monkeypatch, tmp_path):
     (tmp_path / "a.aedat4").write_bytes(module._MAGIC)
     with pytest.raises(MissingDependency, match='pip install "dv-processing>=2"'):
         events_from_aedat4(tmp_path / "a.aedat4")
+
+
+@pytest.mark.parametrize("lost", [1, 500, 170_000])
+def test_a_cut_aedat4_says_how_much_of_it_is_lost(tmp_path, lost):
+    pytest.importorskip("dv_processing")
+    n = 25_000
+    events = events_from_arrays(np.arange(n) * 10, np.arange(n) % 64, np.arange(n) % 48, np.ones(n))
+    file = Aedat4File(tmp_path / "a.aedat4", "x", (64, 48))
+    file.write(events)
+    file.close()
+    assert open_recording(tmp_path / "a.aedat4").notes() == ()
+    data = (tmp_path / "a.aedat4").read_bytes()
+    (tmp_path / "a.aedat4").write_bytes(data[:-lost])
+    source = open_recording(tmp_path / "a.aedat4")
+    kept = sum(len(packet.events) for packet in iter(source.read, None))
+    assert kept == (20_000 if lost < 80_000 else 10_000)
+    (note,) = source.notes()
+    assert "cut off" in note and f"of {len(data) - lost:,} bytes" in note

@@ -332,21 +332,3 @@ def test_the_bundled_sample_is_a_real_clip_with_its_licence():
     assert 1_400_000 < events["t"][-1] - events["t"][0] < 1_500_000
     licence = (folder / "SAMPLE_LICENSE.txt").read_text()
     assert "CC BY 4.0" in licence and "IBM" in licence and "DVS128 Gesture" in licence
-
-
-@pytest.mark.parametrize("lost", [1, 500, 170_000])
-def test_a_cut_aedat4_says_how_much_of_it_is_lost(tmp_path, lost):
-    pytest.importorskip("dv_processing")
-    n = 25_000
-    events = events_from_arrays(np.arange(n) * 10, np.arange(n) % 64, np.arange(n) % 48, np.ones(n))
-    file = Aedat4File(tmp_path / "a.aedat4", "x", (64, 48))
-    file.write(events)
-    file.close()
-    assert open_recording(tmp_path / "a.aedat4").notes() == ()
-    data = (tmp_path / "a.aedat4").read_bytes()
-    (tmp_path / "a.aedat4").write_bytes(data[:-lost])
-    source = open_recording(tmp_path / "a.aedat4")
-    kept = sum(len(packet.events) for packet in iter(source.read, None))
-    assert kept == (20_000 if lost < 80_000 else 10_000)
-    (note,) = source.notes()
-    assert "cut off" in note and f"of {len(data) - lost:,} bytes" in note
