@@ -113,6 +113,14 @@ def check_state(program: Program, state: State) -> None:
 def verify(bundle: Bundle, model: Model, steps: int | None = None) -> None:
     """Replay the parity vector, or its first steps; raises BundleError at the first difference."""
     stream, parity = model.stream(), bundle.parity
+    missing = sorted({"x", "y", *state_ports(bundle.program)} - set(parity))
+    if missing:
+        raise BundleError(f"{bundle.program.name}: its parity vector has no {missing[0]}")
+    if any(not parity[name].shape for name in "xy") or not 0 < len(parity["x"]) == len(parity["y"]):
+        raise BundleError(
+            f"{bundle.program.name}: its parity vector needs an output for each input, and one at "
+            "least"
+        )
     for t, (x, wanted) in enumerate(zip(parity["x"][:steps], parity["y"][:steps], strict=True)):
         if not np.array_equal(stream.step(x), wanted):
             raise BundleError(

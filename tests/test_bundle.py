@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -176,13 +177,37 @@ def test_a_missing_key_further_down_is_named(copy: Path, part: str, key: str) ->
         load_bundle(copy)
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("readout", {"scale": "much"}, "ReadoutSpec.scale is 'much', wanted a finite number"),
+        ("readout", {"scale": 1e300}, "ReadoutSpec.scale is"),
+        ("readout", {"scale": True}, "ReadoutSpec.scale is"),
+        ("readout", {"decay_shift": -1}, "ReadoutSpec.decay_shift is"),
+        ("readout", {"quiet_us": 1.5}, "ReadoutSpec.quiet_us is"),
+        ("readout", {"labels": "abc"}, "ReadoutSpec.labels is no list of names"),
+        ("latency", {"steps": 8, "dark": "false"}, "LatencySpec.dark is 'false'"),
+        ("latency", {"steps": 10**12, "dark": False}, "LatencySpec.steps is"),
+        ("hearing", {"high_hz": float("nan")}, "HearingSpec.high_hz is"),
+        ("hearing", {"colour": 1}, "HearingSpec has no 'colour'"),
+    ],
+)  # fmt: skip
+def test_what_is_no_number_of_its_field_is_named(copy, part, value, said) -> None:
+    edited(copy, lambda d: d.setdefault(part, {}).update(value))
+    with pytest.raises(BundleError, match=re.escape(said)):
+        load_bundle(copy)
+
+
+def test_control_characters_of_a_bundle_are_shown_not_sent(copy: Path) -> None:
+    edited(copy, lambda d: d["readout"].update(nothing="\x1b[2J"))
+    assert "\x1b" not in load_bundle(copy).readout.nothing
+
+
 def test_values_of_the_wrong_kind_are_refused(copy: Path) -> None:
     original = copy.read_text()
-    for part, value in (("readout", {"scale": "much"}), ("encoder", {"sensor": 5})):
-        copy.write_text(original)
-        edited(copy, lambda d, part=part, value=value: d[part].update(value))
-        with pytest.raises(BundleError, match="small.json holds values of the wrong kind"):
-            load_bundle(copy)
+    edited(copy, lambda d: d["encoder"].update(sensor=5))
+    with pytest.raises(BundleError, match="small.json holds values of the wrong kind"):
+        load_bundle(copy)
     copy.write_text(original)
     edited(copy, lambda d: d["encoder"].update(levels=[0, 1]))
     with pytest.raises(BundleError, match="encoder.levels has 2 entries, wanted 256"):

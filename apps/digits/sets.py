@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgesnn.errors import InputError
+from edgesnn.text import shown
 
 _SUFFIXES = (".bs2", ".bin")
 
@@ -25,12 +26,13 @@ def read_index(where: Path, classes: int) -> list[tuple[Path, int]]:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
-        if len(words) != 2 or not words[1].isdecimal() or int(words[1]) >= classes:
+        label = words[1][-9:].strip("+-_") if len(words) == 2 else ""
+        if label != words[-1] or not label.isdecimal() or int(label) >= classes:
             raise InputError(
-                f"{index}, line {number}: {line.strip()!r} is not `name label` with a label from 0 "
-                f"to {classes - 1}"
+                f"{index}, line {number}: {shown(line.strip()[:80])!r} is not `name label` with a "
+                f"label from 0 to {classes - 1}"
             )
-        found.append((_recording(index, number, words[0]), int(words[1])))
+        found.append((_recording(index, number, words[0]), int(label)))
     if not found:
         raise InputError(f"{index} names no recording; wanted a line `name label` for each")
     return found
@@ -51,7 +53,7 @@ def _only_text(folder: Path) -> Path:
 
 def _recording(index: Path, number: int, name: str) -> Path:
     path = index.parent / name
-    for found in (path, *(path.with_name(path.name + suffix) for suffix in _SUFFIXES)):
+    for found in (path, *(Path(f"{path}{suffix}") for suffix in _SUFFIXES)):
         if found.is_file():
             return found
     raise InputError(f"{index}, line {number}: there is no {path} (nor with .bs2 or .bin)")

@@ -141,6 +141,8 @@ def _images(bundle: Bundle, data: Path) -> Iterator[Trial]:
             "--model mnist or --model fashion"
         )
     images, labels = read_images(data, "t10k")
+    if not len(images):
+        raise InputError(f"{data} holds no images")
     if images.shape[1:] != (spec.size, spec.size):
         height, width = images.shape[1:]
         raise InputError(

@@ -119,9 +119,10 @@ def _speed(text: str | None) -> float:
         speed = float(text)
     except ValueError:
         speed = math.nan
-    if not 0 < speed < math.inf:
+    if not 1e-6 <= speed <= 1e6:
         raise InputError(
-            f"--speed {text} is no speed; give a number above 0 (1.0 is real time) or max"
+            f"--speed {text} is no speed; give a number above 0 (1.0 is real time, a millionth the "
+            "slowest) or max"
         )
     return speed
 

@@ -2,7 +2,8 @@
 
 Time is cut into windows of 50 ms by the sensor's clock (the largest time told so far). At the end
 of a window a pixel is suspicious that fired at least 15 times in it, and more than four times as
-often as its eight neighbours together: an edge that moves makes neighbours fire, a defect does not.
+often as the six quietest of its neighbours together: an edge that moves makes all around it fire, a
+defect does not, nor do two in a row or a column of them.
 One that was suspicious in two windows running is shut out from the next window on, and comes back
 after 2 s in which it was calm. What is decided holds for later windows only, so that nothing waits.
 
@@ -20,6 +21,9 @@ from edgesnn.events import Events, joined_events
 WINDOW_US = 50_000
 _LEAST, _TIMES, _CALM = 15, 4, 40
 _RESET_US = 1_000_000
+_PIECE = 1 << 16  # events looked at together, however often the clock begins anew
+_BUSIEST = 2
+"""Neighbours that may be defects as well."""
 _Index = NDArray[np.int64]
 
 
@@ -89,19 +93,24 @@ class HotPixels:
 
     def _windows(self, t: _Index) -> list[tuple[int, int]]:
         """Return (end, window) of each run of events that belong to one window."""
-        clock = np.maximum.accumulate(t)
-        if self._clock is not None:
-            clock = np.maximum(clock, self._clock)
-        back = np.flatnonzero(t < clock - _RESET_US)
-        if len(back):  # the sensor's clock began anew
-            at = int(back[0])
-            before = self._windows(t[:at]) if at else []
-            self._clock = int(t[at])
-            return before + [(end + at, window) for end, window in self._windows(t[at:])]
-        self._clock = int(clock[-1])
-        window = clock // WINDOW_US
-        ends = np.append(np.flatnonzero(np.diff(window)) + 1, len(t))
-        return [(int(end), int(window[end - 1])) for end in ends]
+        runs: list[tuple[int, int]] = []
+        first = 0
+        while first < len(t):
+            here = t[first : first + _PIECE]
+            clock = np.maximum.accumulate(here)
+            if self._clock is not None:
+                clock = np.maximum(clock, self._clock)
+            back = np.flatnonzero(here < clock - _RESET_US)
+            n = int(back[0]) if len(back) else len(here)
+            if n:
+                window = clock[:n] // WINDOW_US
+                ends = np.append(np.flatnonzero(np.diff(window)) + 1, n)
+                runs += [(first + int(end), int(window[end - 1])) for end in ends]
+                self._clock = int(clock[n - 1])
+            if len(back):  # the sensor's clock began anew
+                self._clock = int(here[n])
+            first += n
+        return runs
 
     def _enter(self, window: int) -> None:
         """End the window that was open, if this is another one."""
@@ -125,15 +134,15 @@ class HotPixels:
         self._counts[:] = 0
 
     def _around(self, pixels: _Index) -> _Index:
-        """Return how often the eight neighbours of each pixel fired in the open window."""
+        """Return how often the quietest neighbours of each pixel fired in the open window."""
         if not len(pixels):
             return np.zeros(0, np.int64)
         width, height = self._width, self._height
         framed = np.zeros((height + 2, width + 2), np.int32)
         framed[1:-1, 1:-1] = self._counts.reshape(height, width)
         y, x = np.divmod(pixels, width)
-        around = -self._counts[pixels].astype(np.int64)
-        for dy in range(3):
-            for dx in range(3):
-                around += framed[y + dy, x + dx]
-        return around
+        around = np.stack([framed[y + dy, x + dx] for dy in range(3) for dx in range(3)])
+        around = np.delete(around, 4, axis=0)
+        around.sort(axis=0)
+        quiet: _Index = around[:-_BUSIEST].sum(axis=0, dtype=np.int64)
+        return quiet

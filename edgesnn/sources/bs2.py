@@ -8,6 +8,7 @@ times (Orchard et al., 2015, the data set's own reader).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ LONGEST_US = 2**23 - 1
 _OVERFLOW_Y, _OVERFLOW_US = 240, 8192
 _STRAY = 500
 """One event in so many may lie outside the sensor that holds all others: damage, not a sensor."""
+_AGAIN = 3
+"""So many strays that none lies beyond the next larger sensor are no accident."""
 
 
 def events_from_bs2(
@@ -73,12 +76,18 @@ def _without_overflows(events: Events, size: tuple[int, int] | None) -> tuple[Ev
 
 
 def smallest_sensor(events: Events) -> tuple[int, int]:
-    """Return the smallest of the usual sensors that holds the events, but for one in 500."""
+    """Return the smallest of the usual sensors that holds the events, but for damaged ones.
+
+    Damage is one event in 500 at most, and lies anywhere in what a byte can say: strays that all
+    lie inside the next larger sensor are what that one saw.
+    """
     largest = np.maximum(events["x"], events["y"])
-    strays = [int(np.count_nonzero(largest >= size[0])) for size in _SENSORS]
-    return next(
-        size for size, n in zip(_SENSORS, strays, strict=True) if n <= len(events) // _STRAY
-    )
+    for size, larger in pairwise(_SENSORS):
+        strays = largest[largest >= size[0]]
+        within_next = len(strays) > _AGAIN and int(strays.max()) < larger[0] < 256
+        if len(strays) <= len(events) // _STRAY and not within_next:
+            return size
+    return _SENSORS[-1]
 
 
 def bs2_from_events(path: Path, events: Events) -> None:

@@ -19,17 +19,16 @@ from edgesnn.events import Packet, empty_events
 from edgesnn.senses.latency import LatencySpec, latency_events
 from edgesnn.sources.catalog import PICTURES
 from edgesnn.sources.idx import read_idx
-from edgesnn.sources.opencv import MOST_PIXELS, opencv
+from edgesnn.sources.opencv import opencv
+from edgesnn.sources.picture_file import Image, read_picture
 from edgesnn.text import shown
 
 PERIOD_US = 500_000
 """From one picture of a file to the next, event time."""
-_MOST_BYTES = 200_000_000
-_LEAST_SIDE, _LARGEST_SIDE = 8, 4096
+_LEAST_SIDE = 8
 _LEAST_CONTRAST = 24
 _FIGURE = 20 / 28  # of the image's side that MNIST's digits take
 _BREATH_S = 0.001
-Image = NDArray[np.uint8]
 
 
 def is_image_file(path: Path) -> bool:
@@ -52,63 +51,7 @@ def read_pictures(path: Path, spec: LatencySpec) -> list[Image]:
             _prepared_or_refused(image, spec, f"{path}, image {number}")
             for number, image in enumerate(images)
         ]
-    cv2 = opencv()
-    size = path.stat().st_size
-    if size > _MOST_BYTES:
-        raise InputError(f"{path} has {size:,} bytes; a picture may have {_MOST_BYTES:,}")
-    data = path.read_bytes()
-    _check_png(data, path)
-    try:
-        picture = cv2.imdecode(np.frombuffer(data or b"\0", np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:  # more pixels than opencv.py allows, or damage
-        raise InputError(
-            f"{path} cannot be read as a picture: it is damaged, or has more than "
-            f"{MOST_PIXELS:,} pixels"
-        ) from error
-    if picture is None:
-        raise InputError(f"{path} is not a picture that OpenCV can read; is it damaged?")
-    return [_prepared_or_refused(_gray(picture), spec, path)]
-
-
-def _check_png(data: bytes, path: Path) -> None:
-    """Raise InputError for a PNG whose chunks are longer than it: decoders believe them."""
-    at = 8
-    while data.startswith(b"\x89PNG") and at + 8 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        if at + 12 + length > len(data):
-            raise InputError(
-                f"{path} is damaged or truncated: at byte {at} it says that {length:,} bytes follow"
-            )
-        if data[at + 4 : at + 8] == b"IHDR" and length >= 8:
-            width, height = (int.from_bytes(data[at + n : at + n + 4], "big") for n in (8, 12))
-            if width * height > MOST_PIXELS:
-                raise InputError(
-                    f"{path} is {width:,} x {height:,} pixels; a picture may have {MOST_PIXELS:,}"
-                )
-        at += 12 + length
-
-
-def _gray(picture: NDArray[Any]) -> Image:
-    """Return a decoded picture in 8 bits of gray; what is transparent shows white paper."""
-    cv2 = opencv()
-    shrink = max(picture.shape[:2]) / _LARGEST_SIDE
-    if shrink > 1:
-        size = max(1, int(picture.shape[1] / shrink)), max(1, int(picture.shape[0] / shrink))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
-    elif picture.dtype != np.uint8:
-        picture = np.clip(np.nan_to_num(picture) * 255, 0, 255).astype(np.uint8)
-    if picture.ndim == 2:
-        return picture
-    if picture.shape[2] == 4:
-        alpha = picture[:, :, 3:].astype(np.uint16)
-        paper = (picture[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
-        picture = paper.astype(np.uint8)
-    if picture.shape[2] == 2:  # gray and alpha
-        return picture[:, :, 0]
-    gray: Image = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
-    return gray
+    return [_prepared_or_refused(read_picture(path), spec, path)]
 
 
 def _prepared_or_refused(gray: Image, spec: LatencySpec, path: Path | str) -> Image:

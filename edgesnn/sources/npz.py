@@ -7,9 +7,10 @@ do not say how large the sensor is, with --sensor.
 
 from __future__ import annotations
 
+import secrets
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from edgesnn.sources.mending import in_microseconds
 
 _ARRAYS = ("t", "x", "y", "p")
 _NAMES = {"t": ("t", "ts", "timestamp", "timestamps", "time"), "p": ("p", "pol", "polarity")}
-_MOST_BYTES, _MOST_PACKED = 300_000_000, 100
+_MOST_BYTES, _MOST_PACKED = 100_000_000, 100
 """Unpacked, and how many times the packed size: more than that no recording shrinks."""
 Array = NDArray[Any]
 
@@ -165,10 +166,20 @@ def npz_from_events(
     arrays |= {"width": np.array(size[0]), "height": np.array(size[1])}
     if until_us is not None:
         arrays["until"] = np.array(until_us)
-    part = path.with_name(path.name + ".part")
+    # A name of its own, so that no file of anybody is written over and no link is followed.
+    part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as raw:
+            _write_archive(raw, arrays)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _write_archive(raw: BinaryIO, arrays: dict[str, Array]) -> None:
     # np.savez_compressed cannot be told to hurry: level 6 takes several times as long for little.
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
         for name, array in arrays.items():
             with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
-    part.replace(path)

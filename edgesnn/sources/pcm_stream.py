@@ -17,7 +17,21 @@ from edgesnn.sources.sound import Listener
 from edgesnn.sources.wanted import Wanted, sound_of
 
 _BLOCK_BYTES = 4096
-_HEADERS = {b"RIFF": ".wav", b"RIFX": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"FORM": ".aiff"}
+_HEADERS = {
+    b"RIFF": ".wav",
+    b"RIFX": ".wav",
+    b"RF64": ".wav",
+    b"BW64": ".wav",
+    b"riff": ".w64",
+    b"fLaC": ".flac",
+    b"OggS": ".ogg",
+    b"FORM": ".aiff",
+    b".snd": ".au",
+    b"caff": ".caf",
+    b"ID3\x03": ".mp3",
+    b"ID3\x04": ".mp3",
+}
+_HEADER_BYTES = 4
 _BLOCKS = 64
 _BREATH_S = 0.005
 RATE_HZ = 16_000
@@ -84,14 +98,18 @@ class PcmStream:
             data, arrival_ns = self._blocks.get(timeout=_BREATH_S)
         except queue.Empty:
             return Packet(empty_events(), self._watermark_us, time.monotonic_ns())
-        if self._fresh and data:
-            self._fresh = False
+        data, ended = self._odd + data, not data
+        if self._fresh and len(data) < _HEADER_BYTES and not ended:
+            self._odd = data  # a pipe may give its bytes one by one
+            return Packet(empty_events(), self._watermark_us, arrival_ns)
+        if self._fresh:
             _refuse_headers(data)
-        if not data:
+            self._fresh = False
+        if ended:
             self._over = True
+            self._odd = data[len(data) // 2 * 2 :]
             packet = self._listener.end(arrival_ns)
         else:
-            data = self._odd + data
             whole = len(data) // 2 * 2
             self._odd = data[whole:]
             samples = np.frombuffer(data[:whole], "<i2") / 32768.0

@@ -26,6 +26,8 @@ _CHUNK_US = 10_000
 _CHUNK_EVENTS = 100_000
 _BREATH_NS = 1_000_000
 _LAP_GAP_US = 1_000
+_MOST_PIXELS = 1 << 24
+"""Four thousand by four thousand: sixteen times the largest event sensor that is sold."""
 _FARTHEST_US = 2**53
 """285 years either way: sensors and Unix clocks lie inside, and sums of it cannot overflow."""
 
@@ -75,9 +77,14 @@ def read_recording(
         raise InputError(f"{path} holds no events")
     if size is None:
         raise InputError(f"{path} does not say how large its sensor is; say it with --sensor WxH")
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise InputError(
+            f"{path} says that its sensor has {size[0]:,} x {size[1]:,} pixels, and edgesnn takes "
+            f"{_MOST_PIXELS:,}; say its size with --sensor WxH"
+        )
     check_inside(events, size, str(path))
     _check_times(events["t"], path)
-    events, notes = mended(events, unit_told=unit is not None)
+    events, notes = mended(events, size, unit_told=unit is not None)
     return Found(events, size, (*found.notes, *notes), found.until_us)
 
 
@@ -87,7 +94,7 @@ def _check_times(t: _Times, path: Path) -> None:
     at = int(((t <= -_FARTHEST_US) | (t >= _FARTHEST_US)).argmax())
     raise InputError(
         f"{path}: event {at} is at t={t[at]} us, which no clock tells; the file is damaged or its "
-        "times are not microseconds"
+        "times are not microseconds: say their unit with --time-unit ns, ms or s"
     )
 
 

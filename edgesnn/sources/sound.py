@@ -17,7 +17,7 @@ from edgesnn.senses.resample import Floats, Resampler
 _FULL_SCALE = 0.999
 _MANY = 0.001
 _HEARD_DB, _CANCELLED_DB, _WINDOW = -50.0, 30.0, 512
-RATES_HZ = (1000, 768_000)
+RATES_HZ = (1000, 384_000)
 """Sample rates that are heard."""
 
 

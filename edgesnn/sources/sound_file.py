@@ -7,7 +7,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from edgesnn.sources.sound import RATES_HZ, Listener, Mixer
 from edgesnn.text import shown
 
 _BLOCK_S, _BREATH_S = 0.1, 0.005
-_HEADER_BYTES, _UNFINISHED_BYTES = 4096, 500_000_000
+_MOST_CHUNKS, _UNFINISHED_BYTES = 1000, 400_000_000
 
 
 def read_sound(path: Path, rate_hz: int) -> Floats:
@@ -144,11 +144,12 @@ def _unfinished(path: Path, file: Any) -> Any | None:
     import soundfile
 
     with path.open("rb") as raw:
-        head = raw.read(_HEADER_BYTES)
-        at = head.find(b"data")
-        if head[:4] != b"RIFF" or at < 0 or path.stat().st_size > _UNFINISHED_BYTES:
+        if raw.read(4) != b"RIFF" or path.stat().st_size > _UNFINISHED_BYTES:
             return None
-        raw.seek(at + 8)
+        begins = _samples_of(raw)
+        if begins is None:
+            return None
+        raw.seek(begins)
         data = raw.read()
     if len(data) < 2 * file.channels or not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")):
         return None
@@ -160,6 +161,21 @@ def _unfinished(path: Path, file: Any) -> Any | None:
         subtype=file.subtype,
         endian="LITTLE",
     )
+
+
+def _samples_of(raw: BinaryIO) -> int | None:
+    """Return where the samples of a RIFF file begin: its chunks are walked, as some hold text."""
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        raw.seek(at)
+        head = raw.read(8)
+        if len(head) < 8:
+            return None
+        if head[:4] == b"data":
+            return at + 8
+        length = int.from_bytes(head[4:], "little")
+        at += 8 + length + length % 2
+    return None
 
 
 def _read(path: Path, file: Any, count: int) -> Floats:

@@ -43,6 +43,20 @@ def test_a_hot_pixel_is_shut_out_after_two_windows_and_named(hz: int) -> None:
     assert np.count_nonzero(others) == len(edge()) - 50
 
 
+@pytest.mark.parametrize("spots", [[(7, 3), (8, 3)], [(5, y) for y in range(24)]])
+def test_defects_beside_each_other_are_shut_out(spots: list[tuple[int, int]]) -> None:
+    events = events_of(*(pixel(1000, x, y) for x, y in spots))
+    hot = HotPixels((32, 24))
+    assert len(hot.feed(events)) <= len(spots) * 100  # the first two windows
+    assert hot.found() == sorted(spots)
+
+
+def test_hundreds_of_restarts_cost_no_more_than_one() -> None:
+    life = events_of(edge(1.5))
+    lives = events_from_arrays(*(np.tile(life[name], 400) for name in ("t", "x", "y", "p")))
+    assert len(HotPixels((32, 24)).feed(lives)) == len(lives)
+
+
 def test_what_moves_is_kept() -> None:
     events = events_of(edge())
     hot = HotPixels((32, 24))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from contract_sources import joined, packets_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from written import idx
 
 from edgesnn.app import load_app, sample_path
@@ -164,3 +166,50 @@ def test_frames_of_a_camera_become_trials_one_after_another() -> None:
     events, told_us = frames.frame(scene, 40_000)
     assert events["t"][0] == 40_000 and told_us == 70_000
     assert not len(frames.frame(np.zeros((128, 128), np.uint8), 80_000)[0])
+
+
+def figure() -> NDArray[np.uint8]:
+    """A bright L on black: no turn of it looks like it."""
+    picture = np.zeros((60, 40), np.uint8)
+    picture[8:52, 10:16] = picture[46:52, 10:32] = 255
+    return picture
+
+
+def read_back(path: Path, picture: NDArray[Any]) -> NDArray[np.uint8]:
+    assert cv2.imwrite(str(path), picture)
+    return read_pictures(path, SPEC)[0]
+
+
+def test_a_jpeg_is_turned_as_the_camera_was_held(tmp_path: Path) -> None:
+    upright = read_back(tmp_path / "a.jpg", figure())
+    turned = tmp_path / "b.jpg"
+    cv2.imwrite(str(turned), np.rot90(figure()))  # counter-clockwise; 6: show it clockwise
+    data = turned.read_bytes()
+    tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    exif = b"Exif\0\0" + tiff
+    head = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    turned.write_bytes(data[:2] + head + data[2:])
+    (found,) = read_pictures(turned, SPEC)
+    assert np.abs(found.astype(int) - upright).max() < 40
+
+
+def test_a_jpeg_that_says_it_is_huge_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    cv2.imwrite(str(path), figure())
+    data = bytearray(path.read_bytes())
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = b"\xff\xff\xff\xff"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="65,535 x 65,535 pixels"):
+        read_pictures(path, SPEC)
+
+
+def test_white_ink_on_transparency_is_seen(tmp_path: Path) -> None:
+    ink = np.dstack([np.full_like(figure(), 255)] * 3 + [figure()])
+    assert (read_back(tmp_path / "a.png", ink) == read_back(tmp_path / "b.png", figure())).all()
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_fewer_than_16_bits_in_16_are_seen(tmp_path: Path, bits: int) -> None:
+    wide = (figure().astype(np.uint16) * 257) >> (16 - bits)
+    assert (read_back(tmp_path / "a.png", wide) == read_back(tmp_path / "b.png", figure())).all()

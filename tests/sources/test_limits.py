@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edgesnn.errors import InputError
+from edgesnn.events import joined_events
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.latency import LatencySpec
 from edgesnn.sources.idx import read_idx
@@ -67,6 +68,17 @@ def test_an_odd_rate_costs_no_memory_to_speak_of(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
+def test_the_samples_of_an_unfinished_file_are_found_behind_its_comments(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav", TONE)
+    whole = read_sound(path, RATE)
+    data = path.read_bytes()
+    at = data.index(b"data")
+    text = b"the data of the day".ljust(5988, b" ")
+    comment = b"LIST" + struct.pack("<I", 6000) + b"INFOICMT" + struct.pack("<I", 5988) + text
+    path.write_bytes(data[:at] + comment + b"data" + bytes(4) + data[at + 8 :])
+    assert np.array_equal(read_sound(path, RATE), whole)
+
+
 def test_a_recorder_that_was_killed_left_its_sound(tmp_path: Path) -> None:
     path = wav(tmp_path / "a.wav", TONE)
     whole = read_sound(path, RATE)
@@ -111,7 +123,35 @@ def test_no_sample_is_louder_than_full_scale() -> None:
     assert Mixer().mixed(loud).tolist() == [0.1, 1.0, 0.0, -1.0, 1.0]
 
 
-@pytest.mark.parametrize("head", [b"RIFF", b"fLaC", b"OggS", b"FORM"])
+class OneByOne(io.BytesIO):
+    """A pipe that gives its bytes one at a time."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        return self.read(1)
+
+
+def test_a_header_that_comes_byte_by_byte_is_no_sound() -> None:
+    source = open_pcm_stream(OneByOne(b"RIFF" + bytes(40)), HearingSpec(), rate_hz=RATE)
+    with pytest.raises(InputError, match="begins with the header"):
+        for _ in range(1000):
+            source.read()
+
+
+def test_bytes_that_come_one_by_one_are_the_same_sound() -> None:
+    sound = (np.sin(np.arange(4000) / 3) * 20_000).astype("<i2").tobytes() + b"x"
+    found = []
+    for pipe in (io.BytesIO(sound), OneByOne(sound)):
+        source = open_pcm_stream(pipe, HearingSpec(), rate_hz=RATE)
+        packets = list(iter(source.read, None))
+        found.append(joined_events([packet.events for packet in packets]).tolist())
+        assert source.notes() == ("the input ended in the middle of a sample",)
+    assert found[0] == found[1] != []
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"RIFF", b"fLaC", b"OggS", b"FORM", b"RF64", b"riff", b".snd", b"caff", b"ID3\x04"],
+)
 def test_headers_are_no_raw_samples(head: bytes) -> None:
     source = open_pcm_stream(io.BytesIO(head + bytes(4000)), HearingSpec(), rate_hz=RATE)
     with pytest.raises(InputError, match="begins with the header"):

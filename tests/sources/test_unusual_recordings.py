@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesnn.errors import InputError
-from edgesnn.events import EVENT, Events, events_from_arrays
+from edgesnn.events import EVENT, Events, events_from_arrays, joined_events
 from edgesnn.sources.bs2 import bs2_from_events
-from edgesnn.sources.mending import mended
+from edgesnn.sources.mending import in_microseconds, mended
+from edgesnn.sources.npz import npz_from_events
 from edgesnn.sources.raw import raw_head
-from edgesnn.sources.recording import open_recording
+from edgesnn.sources.recording import open_recording, read_events
 from edgesnn.sources.recording import read_recording as read_whole
 
 
@@ -199,5 +200,88 @@ def test_the_source_tells_what_was_mended(tmp_path: Path) -> None:
 def test_mending_never_invents_an_event(times: list[int]) -> None:
     n = len(times)
     events = events_from_arrays(np.array(times, np.int64), *np.zeros((2, n), int), np.arange(n) % 2)
-    found, _ = mended(events)
+    found, _ = mended(events, (128, 128))
     assert set(found.tolist()) <= set(events.tolist()) and len(found) >= n - 20
+
+
+def moving_dot(n: int, hz: float = 20_000.0, start_us: int = 0) -> Events:
+    """Events spread over a 128 x 128 sensor, in order, at a rate."""
+    rng = np.random.default_rng(n)
+    t = start_us + (np.arange(n) * 1e6 / hz).astype(np.int64)
+    return events_from_arrays(t, rng.integers(0, 128, n), rng.integers(0, 128, n), np.arange(n) % 2)
+
+
+@pytest.mark.parametrize("key", ["x", "y", "p"])
+def test_a_large_recording_sorted_by_a_coordinate_is_put_in_order(key: str) -> None:
+    events = moving_dot(300_000)
+    shuffled = events[np.argsort(events[key], kind="stable")]
+    found, (note,) = mended(shuffled, (128, 128))
+    assert (np.diff(found["t"]) >= 0).all() and "put in order" in note
+
+
+def test_blocks_in_the_wrong_order_are_put_in_order() -> None:
+    events = moving_dot(200_000)
+    blocks = np.split(events, 40)
+    mixed = joined_events([blocks[i] for i in np.random.default_rng(0).permutation(40)])
+    found, _ = mended(mixed, (128, 128))
+    assert found["t"].tolist() == events["t"].tolist()
+
+
+def test_many_restarts_are_no_disorder() -> None:
+    lives = [moving_dot(60_000 + i) for i in range(25)]  # 3 s each, from 0 again
+    events = joined_events(lives)
+    found, notes = mended(events, (128, 128))
+    assert found.tolist() == events.tolist() and notes == ()
+
+
+def test_packets_that_come_late_are_put_in_order_within_each_life() -> None:
+    events = moving_dot(100_000)
+    blocks = np.split(events, 200)
+    for i in range(10, 200, 10):
+        blocks[i - 1], blocks[i] = blocks[i], blocks[i - 1]  # 500 events 25 ms too late
+    found, (note,) = mended(joined_events(blocks * 2), (128, 128))
+    assert np.count_nonzero(np.diff(found["t"]) < 0) == 1 and "put in order" in note
+
+
+def test_a_few_late_events_are_left_to_the_slicer() -> None:
+    events = moving_dot(100_000)
+    events[50_000:50_010]["t"] -= 30_000
+    found, notes = mended(events, (128, 128))
+    assert found.tolist() == events.tolist() and notes == ()
+
+
+@pytest.mark.parametrize(("factor", "said"), [(1e-3, "ms or s"), (1e3, "ns")])
+def test_times_of_another_unit_are_doubted_at_usual_rates(factor: float, said: str) -> None:
+    for hz in (78_000.0, 156_000.0):
+        events = moving_dot(50_000, hz)
+        events["t"] = (events["t"] * factor).astype(np.int64)
+        _, notes = mended(events, (128, 128))
+        assert any(f"--time-unit {said}" in note for note in notes)
+        assert mended(events, (128, 128), unit_told=True)[1] == ()
+
+
+def test_unix_seconds_in_float32_are_refused() -> None:
+    times = np.array([1.7e9, 1.7e9 + 1], np.float32)
+    with pytest.raises(InputError, match="can only tell 128.0 s apart"):
+        in_microseconds(times, "s", "a.npz")
+
+
+def test_a_sensor_of_nearly_a_billion_pixels_is_refused(tmp_path: Path) -> None:
+    npz_from_events(tmp_path / "a.npz", moving_dot(10), (30_000, 30_000))
+    with pytest.raises(InputError, match="30,000 x 30,000 pixels"):
+        read_events(tmp_path / "a.npz")
+
+
+def test_a_dvs128_recording_that_keeps_to_a_corner_is_no_34_by_34(tmp_path: Path) -> None:
+    events = moving_dot(40_000)
+    for name in ("x", "y"):
+        events[name][35:] %= 34
+    bs2_from_events(tmp_path / "a.bs2", events)
+    assert read_events(tmp_path / "a.bs2")[1] == (128, 128)
+
+
+def test_a_file_that_stands_beside_a_recording_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.npz.part").write_text("mine")
+    npz_from_events(tmp_path / "a.npz", moving_dot(10), (128, 128))
+    assert (tmp_path / "a.npz.part").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.npz", "a.npz.part"]
