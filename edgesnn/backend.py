@@ -19,9 +19,12 @@ from edgesnn.program import Program, State, Tensor, state_ports
 BACKENDS = {
     "onnx_cpu": "edgesnn.hardware.onnx_cpu",
     "reference": "edgesnn.hardware.reference",
+    "events": "edgesnn.hardware.events",
 }
 """The modules that execute programs, by name: ONNX Runtime on the CPU with INT8 kernels; NumPy
-integers, slow, which define the meaning."""
+integers, slow, which define the meaning; our event-driven engine in C, where it was built."""
+AUTO = "auto"
+"""events where it was built and runs the program, else onnx_cpu."""
 
 
 class Stream(Protocol):
@@ -78,10 +81,23 @@ class Backend(Protocol):
 def backend(name: str) -> Backend:
     """Return the backend of that name; raises InputError that lists the known ones."""
     if name not in BACKENDS:
-        known = ", ".join(BACKENDS)
+        known = ", ".join((*BACKENDS, AUTO))
         raise InputError(f"there is no backend {name!r}; the backends here are: {known}")
     module: Backend = importlib.import_module(BACKENDS[name])
     return module
+
+
+def load_model(name: str, bundle: Bundle, *, threads: int = 1) -> tuple[str, Model]:
+    """Load a bundle on a backend; return the backend's name, the chosen one's for "auto".
+
+    Raises InputError, BundleError.
+    """
+    if name == AUTO:
+        try:
+            return "events", backend("events").load(bundle, threads=threads)
+        except (InputError, BundleError):
+            name = "onnx_cpu"
+    return name, backend(name).load(bundle, threads=threads)
 
 
 def check_input(program: Program, x: Tensor, *, sequence: bool = False) -> None:
@@ -107,6 +123,12 @@ def check_state(program: Program, state: State) -> None:
             raise InputError(
                 f"{name} of {program.name} is {port.dtype} of shape {port.shape}, "
                 f"got {found.dtype} of {found.shape}"
+            )
+        low, high = (int(found.min()), int(found.max())) if found.size else (0, 0)
+        if low < port.lowest or high > port.largest:
+            raise InputError(
+                f"{name} of {program.name} holds values from {low} to {high}, and no stream of it "
+                f"leaves {port.lowest} to {port.largest}"
             )
 
 

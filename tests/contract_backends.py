@@ -6,13 +6,19 @@ import numpy as np
 import pytest
 from programs import frames
 
-from edgesnn.backend import Backend, Model, Stream
+from edgesnn.backend import BACKENDS, Backend, Model, Stream
 from edgesnn.bundle import Bundle
 from edgesnn.errors import InputError
+from edgesnn.hardware.events_library import library_path
 from edgesnn.hardware.reference import Reference, run_sequence
 from edgesnn.program import Tensor, initial_state, state_ports
 
 STEPS = 24
+UNBUILT = pytest.mark.skipif(library_path() is None, reason="no compiler was there: no engine")
+BUILT = [name for name in BACKENDS if name != "events" or library_path()]
+EVERY_BACKEND = [
+    pytest.param(name, marks=[UNBUILT] if name == "events" else []) for name in BACKENDS
+]
 
 
 def streamed(stream: Stream, xs: Tensor) -> Tensor:
@@ -144,3 +150,16 @@ def check_threads_change_nothing(backend: Backend, bundle: Bundle) -> None:
     xs = frames(bundle.program, STEPS, 10)
     found = streamed(backend.load(bundle, threads=2).stream(), xs)
     assert np.array_equal(found, run_sequence(bundle.program, xs))
+
+
+def check_what_no_stream_can_hold_is_refused(model: Model) -> None:
+    """A state with one value beyond its bound, either way."""
+    for name, port in state_ports(model.program).items():
+        kind = np.iinfo(port.dtype)
+        for value in (port.lowest - 1, port.largest + 1):
+            if not kind.min <= value <= kind.max:
+                continue
+            state = initial_state(model.program)
+            state[name].flat[-1] = value
+            with pytest.raises(InputError, match=f"{name} of .* holds values from"):
+                model.stream().restore(state)

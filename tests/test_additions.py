@@ -293,7 +293,7 @@ def test_a_backend_is_one_line(
     monkeypatch.setitem(BACKENDS, "mine", "addition_backend")
     code, out, _ = line("run", "toy", "--speed", "max", "--json", "--backend", "mine")
     assert code == 0 and json.loads(out.splitlines()[-1])["backend"] == "mine"
-    assert "or mine." in " ".join(line("run", "--help")[1].split())
+    assert "mine, or auto" in " ".join(line("run", "--help")[1].split())
 
 
 def test_a_node_kind_is_one_line(

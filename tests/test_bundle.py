@@ -14,9 +14,10 @@ import pytest
 
 pytest.importorskip("onnx")
 
+from contract_backends import EVERY_BACKEND  # noqa: E402
 from programs import fitting, frames, random_program  # noqa: E402
 
-from edgesnn.backend import BACKENDS, backend, verify  # noqa: E402
+from edgesnn.backend import backend, verify  # noqa: E402
 from edgesnn.bundle import FILES, list_bundles, load_bundle  # noqa: E402
 from edgesnn.errors import BundleError, InputError  # noqa: E402
 from edgesnn.program import state_ports  # noqa: E402
@@ -80,7 +81,7 @@ def test_no_file_is_larger_than_it_must_be(saved: Path) -> None:
         assert {archive[n].dtype.name for n in archive.files} <= {"int8", "int32"}
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", EVERY_BACKEND)
 def test_every_backend_proves_itself_on_the_parity_vector(saved: Path, name: str) -> None:
     bundle = load_bundle(saved / "small.json")
     assert np.ptp(bundle.parity["y"], axis=0).any()
@@ -100,7 +101,7 @@ def test_the_first_step_that_differs_from_the_parity_vector_is_named(saved: Path
         verify(replace(bundle, parity={**bundle.parity, name: state}), model)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", EVERY_BACKEND)
 def test_every_shipped_bundle_is_whole(name: str) -> None:
     for shipped in list_bundles():
         bundle = load_bundle(shipped)

@@ -26,7 +26,7 @@ def eval_command(name: str) -> Callable[..., Any]:
 
 
 def _show(app: App, evaluation: Evaluation, given: Given) -> None:
-    from edgesnn.backend import backend
+    from edgesnn.backend import load_model
     from edgesnn.bundle import load_bundle
     from edgesnn.decide.exit_rule import exit_rule
     from edgesnn.measure.tables import print_json
@@ -36,7 +36,7 @@ def _show(app: App, evaluation: Evaluation, given: Given) -> None:
     if given["model"] is None and evaluation.model_for is not None:
         name = evaluation.model_for(app, given["data"])
     bundle = load_bundle(name)
-    model = backend(given["backend"]).load(bundle, threads=1)
+    _, model = load_model(given["backend"], bundle)
     report = evaluation.report(bundle, model, given["data"], rule, given)
     if given["json"]:
         print_json(report)

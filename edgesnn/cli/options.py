@@ -18,7 +18,8 @@ JSON = Option("--json", "JSON on stdout, nothing else.", bool, default=False, pa
 
 def backend_option() -> Option:
     """Return --backend, with the names that there are."""
-    from edgesnn.backend import BACKENDS
+    from edgesnn.backend import AUTO, BACKENDS
 
-    names = " or ".join(BACKENDS)
-    return Option("--backend", f"{names}.", metavar="NAME", default="onnx_cpu", panel=NETWORK)
+    names = ", ".join(BACKENDS)
+    text = f"{names}, or {AUTO}: events where it was built, else onnx_cpu."
+    return Option("--backend", text, metavar="NAME", default=AUTO, panel=NETWORK)

@@ -39,14 +39,14 @@ def run_app(given: Given) -> int:
     stop = threading.Event()
     sinks = _sinks(given, stop)
 
-    from edgesnn.backend import backend
+    from edgesnn.backend import load_model
     from edgesnn.bundle import load_bundle
     from edgesnn.decide.readouts import open_readout
     from edgesnn.stream.pipeline import run
 
     bundle = load_bundle(model_name(app, given))
     threads = min(given["threads"], os.cpu_count() or 1)
-    model = backend(given["backend"]).load(bundle, threads=threads)
+    backend_name, model = load_model(given["backend"], bundle, threads=threads)
     open_readout(bundle.readout, rule)  # which refuses a rule before anything is said or opened
     source = open_source(bundle)
     with stopped_by_signals(stop) as received:
@@ -55,7 +55,7 @@ def run_app(given: Given) -> int:
             bundle,
             model,
             sinks,
-            backend_name=given["backend"],
+            backend_name=backend_name,
             stop=stop,
             duration_s=duration_s,
             rule=rule,

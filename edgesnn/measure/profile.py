@@ -51,7 +51,7 @@ class StageMeter:
 def profile(
     model_name: Callable[[], str],
     open_source: Callable[[Bundle], Source],
-    backend_name: str = "onnx_cpu",
+    backend_name: str = "auto",
     steps: int = STEPS,
 ) -> dict[str, Any]:
     """Measure a model on a source; return plain JSON values, see docs/profile.md.
@@ -62,12 +62,12 @@ def profile(
     Raises InputError for a model, backend or recording that cannot be used.
     """
     began_ns = time.monotonic_ns()
-    from edgesnn.backend import backend
+    from edgesnn.backend import load_model
     from edgesnn.bundle import load_bundle
     from edgesnn.stream.pipeline import run
 
     bundle = load_bundle(model_name())
-    model = backend(backend_name).load(bundle, threads=1)
+    backend_name, model = load_model(backend_name, bundle)
     loaded_ns = time.monotonic_ns()
     meter = StageMeter()
     step_s = bundle.program.step_us / 1e6

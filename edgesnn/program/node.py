@@ -49,10 +49,19 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class StatePort:
-    """Shape and type of one state tensor; it is all 0 at the start."""
+    """Shape and type of one state tensor; it is all 0 at the start.
+
+    largest: what no |value| of it can exceed, however long a stream runs.
+    """
 
     shape: tuple[int, ...]
     dtype: Literal["uint8", "int32"] = "uint8"
+    largest: int = 1
+
+    @property
+    def lowest(self) -> int:
+        """The lowest value."""
+        return 0 if self.dtype == "uint8" else -self.largest
 
 
 class Known(Protocol):

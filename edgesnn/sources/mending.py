@@ -10,6 +10,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -113,7 +115,7 @@ def _lives(events: Events) -> list[slice]:
     return [slice(first, last) for first, last in zip([0, *ends[:-1]], ends, strict=True)]
 
 
-def _sorted_by(values: NDArray[np.generic]) -> bool:
+def _sorted_by(values: NDArray[np.integer[Any]]) -> bool:
     """Whether a file lies in the order of these values, up or down, and they are not all alike."""
     if values[0] == values[-1]:
         return False

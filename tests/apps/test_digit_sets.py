@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contract_backends import EVERY_BACKEND
 from written import idx
 
 from edgesnn.apps.digits.sets import read_index
 from edgesnn.apps.digits.trials import evaluate_digits
-from edgesnn.backend import BACKENDS, backend
+from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
 from edgesnn.cli.main import run_line
 from edgesnn.decide.exit_rule import EXACT, NEVER, ExitRule
@@ -76,7 +77,7 @@ def test_none_or_several_index_files_are_an_error(recordings: Path) -> None:
         read_index(recordings / "gone", 10)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", EVERY_BACKEND)
 def test_images_are_evaluated_alike_on_every_backend(name: str, images: Path) -> None:
     bundle = load_bundle("mnist")
     model = backend(name).load(bundle)

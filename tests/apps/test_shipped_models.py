@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from contract_backends import EVERY_BACKEND
 
 from edgesnn.app import load_app, sample_path
 from edgesnn.apps.digits.trials import inputs_of_trial, trials_of
 from edgesnn.apps.keyword.words import evaluate_keyword, inputs_of
-from edgesnn.backend import BACKENDS, backend, verify
+from edgesnn.backend import backend, verify
 from edgesnn.bundle import Bundle, load_bundle
 from edgesnn.decide.decision import NOTHING
 from edgesnn.decide.exit_rule import EXACT, NEVER
@@ -64,12 +65,12 @@ def shipped(request: pytest.FixtureRequest) -> tuple[Bundle, np.ndarray]:
     return bundle, sample_steps(bundle)
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", EVERY_BACKEND)
 def test_the_parity_vector_is_reproduced(shipped: tuple[Bundle, np.ndarray], name: str) -> None:
     verify(shipped[0], backend(name).load(shipped[0]))
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", EVERY_BACKEND)
 def test_streamed_is_the_whole_sequence(shipped: tuple[Bundle, np.ndarray], name: str) -> None:
     """And keeping, running on and restoring the state in the middle changes nothing."""
     bundle, xs = shipped
@@ -109,7 +110,7 @@ def test_no_neuron_fires_twice_in_a_trial(name: str) -> None:
     assert fired > 1000
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", EVERY_BACKEND)
 def test_the_bundled_words_are_spotted_each_once_and_in_order(name: str) -> None:
     bundle = load_bundle("keyword")
     stream, readout = backend(name).load(bundle).stream(), open_readout(bundle.readout, None)

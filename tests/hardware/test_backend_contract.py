@@ -11,7 +11,7 @@ pytest.importorskip("onnx")
 
 from programs import ENCODER, READOUT, frames, gesture_shaped, random_program  # noqa: E402
 
-from edgesnn.backend import BACKENDS, Model, backend  # noqa: E402
+from edgesnn.backend import Model, backend  # noqa: E402
 from edgesnn.bundle import Bundle  # noqa: E402
 from edgesnn.errors import InputError  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
@@ -28,6 +28,7 @@ CHECKS: list[Callable[[Model], None]] = [
     contract.check_streams_share_a_model,
     contract.check_the_input_is_only_read,
     contract.check_wrong_inputs_are_named,
+    contract.check_what_no_stream_can_hold_is_refused,
 ]
 
 
@@ -37,26 +38,33 @@ def bundle(seed: int | None) -> Bundle:
     return Bundle(program, ENCODER, READOUT, {}, export(program), {})
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", contract.EVERY_BACKEND)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_programs(name: str, seed: int) -> None:
     contract.check_streamed_is_the_whole_sequence(backend(name).load(bundle(seed)))
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", contract.EVERY_BACKEND)
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("seed", [3, 11, 17])
 def test_the_contract(name: str, check: Callable[[Model], None], seed: int | None) -> None:
     check(backend(name).load(bundle(seed)))
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", contract.EVERY_BACKEND)
 def test_threads(name: str) -> None:
     contract.check_threads_change_nothing(backend(name), bundle(None))
 
 
 @pytest.mark.parametrize(
-    ("name", "seed"), [("onnx_cpu", None), ("onnx_cpu", 11), ("reference", 11)]
+    ("name", "seed"),
+    [
+        ("onnx_cpu", None),
+        ("onnx_cpu", 11),
+        ("reference", 11),
+        pytest.param("events", None, marks=contract.UNBUILT),
+        pytest.param("events", 11, marks=contract.UNBUILT),
+    ],
 )
 def test_a_thousand_steps(name: str, seed: int | None) -> None:
     stream = backend(name).load(bundle(seed)).stream()

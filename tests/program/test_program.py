@@ -98,7 +98,7 @@ def test_states_are_the_past_inputs_of_each_layer() -> None:
         **taps,
     )
     assert state_ports(program) == {
-        "state_first": StatePort((3, 2, 4, 4)),
+        "state_first": StatePort((3, 2, 4, 4), largest=7),
         "state_second": StatePort((5, 3, 4, 4)),
     }
     state = initial_state(program)

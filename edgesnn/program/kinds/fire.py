@@ -62,7 +62,7 @@ class Fire(Node):
         """membrane_<name>: potentials, int32; fired_<name>: uint8, 1 where a neuron has fired."""
         shape = known.values[self.name].shape
         return {
-            f"membrane_{self.name}": StatePort(shape, "int32"),
+            f"membrane_{self.name}": StatePort(shape, "int32", MEMBRANE_LIMIT),
             f"fired_{self.name}": StatePort(shape),
         }
 

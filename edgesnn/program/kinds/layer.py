@@ -150,7 +150,8 @@ class Layer(Node):
         past = self.memory(known)
         if not past:
             return {}
-        return {f"state_{self.name}": StatePort((past, *known.values[self.input].shape))}
+        given = known.values[self.input]
+        return {f"state_{self.name}": StatePort((past, *given.shape), largest=given.high)}
 
     def memory(self, known: Known) -> int:
         """Return how many past inputs it remembers."""

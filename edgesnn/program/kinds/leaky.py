@@ -75,7 +75,8 @@ class Leaky(Node):
 
     def ports(self, known: Known) -> dict[str, StatePort]:
         """membrane_<name>: potentials, int32."""
-        return {f"membrane_{self.name}": StatePort(known.values[self.name].shape, "int32")}
+        shape = known.values[self.name].shape
+        return {f"membrane_{self.name}": StatePort(shape, "int32", self.largest_sum(known))}
 
     def memory(self, known: Known) -> int | None:
         """Without end: a difference in the potentials can move later spikes."""

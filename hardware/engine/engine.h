@@ -1,0 +1,121 @@
+/* An event-driven integer engine: one step of a program costs what its spikes cost.
+ *
+ * plan    what never changes: shapes and repacked weights; shared by any number of streams
+ * stream  the memory of one run; not shared between threads
+ *
+ * Every value (x and each node's output) lies channels last: index = cell * C + channel; a flat
+ * value of n features is one cell of n channels. What is uint8 is also a list of the indices that
+ * are not 0. All sums are int32: a program's bounds are proven before it comes here.
+ */
+#ifndef EDGESNN_ENGINE_H
+#define EDGESNN_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define API __declspec(dllexport)
+#else
+#define API __attribute__((visibility("default")))
+#endif
+
+/* Hot loops exist twice in one library; the loader takes the version that the processor has. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(EDGESNN_PLAIN)
+#define HOT __attribute__((target_clones("avx2", "default")))
+#else
+#define HOT
+#endif
+
+typedef enum { LAYER, POOL, UPSAMPLE, CONCAT, ADD, FIRE, LEAKY } kind_t;
+
+typedef struct {
+    int32_t channels, height, width, cells, size;
+    int32_t is_sum; /* int32 sums instead of uint8 */
+} shape_t;
+
+/* One weighted sum over the events of one past step: coefficient * weights[set] * x[t - lag]. */
+typedef struct {
+    int32_t lag, set, coefficient, bank;
+} term_t;
+
+/* What an input column meets in a kernel's row: kernel columns are ordered so that those which lie
+ * on neighbouring outputs are neighbours (by their rest modulo the stride, then from last to first). */
+typedef struct {
+    int32_t kernel, column, columns; /* first kernel column, first output column, how many */
+} run_t;
+
+typedef struct {
+    kind_t kind;
+    int32_t out, inputs, *input;
+    int32_t size, op_or;           /* pool, upsample */
+    int32_t *theta, lowest_theta;  /* per neuron; NULL: no comparison */
+    int32_t *current, keep;        /* leaky; per neuron */
+    /* layer */
+    int32_t past;                  /* inputs remembered, without the newest */
+    int32_t conv, kernel_h, kernel_w;
+    int32_t *row_of;               /* output row of (input row, kernel row), -1: none */
+    run_t *run;                    /* by input column */
+    int16_t *weight;               /* [set][input][kernel row][kernel column][output] */
+    size_t set_length;
+    int32_t *from, *to;            /* outputs that (set, input channel) reaches */
+    term_t *term;
+    int32_t terms, banks;          /* accumulators that terms are added to */
+    int32_t narrow;                /* accumulators of 16 bits: no sum in them can be larger */
+    int32_t taps, *tap;            /* sums of past steps: H = sum tap[i] X[t - i]; 0: by terms */
+    int32_t rows;                  /* delays: accumulators of the steps to come; 0: no delays */
+    int32_t *synapse_of, *synapse_at;
+    int16_t *synapse_weight;
+} node_t;
+
+typedef struct {
+    int32_t values, nodes, output;
+    shape_t *shape;
+    node_t *node;
+    int64_t bytes;
+} plan_t;
+
+typedef struct {
+    int32_t events;     /* of uint8: how many are not 0 */
+    int32_t active;     /* of int32: whether any may be other than 0 */
+    uint32_t *index;
+    uint8_t *dense;
+    int32_t *sum;
+} value_t;
+
+/* What a layer or a neuron remembers. */
+typedef struct {
+    int32_t now;        /* slot of the newest input */
+    int32_t *events;    /* per slot */
+    uint32_t *index;    /* (past + 1) * size of the input */
+    uint8_t *level;
+    void *sums;         /* accumulators: int16 or int32 */
+    int32_t *filled;    /* per accumulator of a ring: whether it is other than 0 */
+    int32_t *total;     /* H of sums of past steps */
+    int32_t *membrane;
+    uint8_t *fired, *flags;
+    int32_t newest_row; /* delays: the accumulator of the newest step */
+    int32_t settled;    /* neurons: a step without input changed nothing */
+} memory_t;
+
+typedef struct {
+    const plan_t *plan;
+    int32_t values, nodes;
+    value_t *value;
+    memory_t *memory;
+    int64_t bytes;
+} stream_t;
+
+void *engine_zeros(int64_t *total, size_t count, size_t size);
+
+/* layer.c */
+void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x, value_t *y);
+void layer_refill(const plan_t *plan, const node_t *node, memory_t *m);
+void list_spikes(const uint8_t *flags, int32_t size, value_t *y);
+void collect(const int32_t *h, const int32_t *theta, const shape_t *shape, uint8_t *flags,
+             value_t *y);
+void forget(value_t *y);
+
+/* nodes.c */
+void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *values);
+
+#endif

@@ -1,0 +1,193 @@
+/* Layers: weights of the events are added up, and only what they touch is compared. */
+#include "engine.h"
+#include <string.h>
+
+#define SUM int16_t
+#define NAME(x) x##_16
+#include "scatter.inc"
+#undef SUM
+#undef NAME
+#define SUM int32_t
+#define NAME(x) x##_32
+#include "scatter.inc"
+
+/* Add the weights of the events of one slot to accumulator `at` of those that m has. */
+static void add_events(const node_t *node, const shape_t *in, const shape_t *out, memory_t *m,
+                       int32_t set, int32_t coefficient, int32_t slot, int32_t at)
+{
+    const size_t from = (size_t)slot * (size_t)in->size, to = (size_t)at * (size_t)out->size;
+    if (node->narrow)
+        add_events_16(node, in, out, set, coefficient, m->index + from, m->level + from,
+                      m->events[slot], (int16_t *)m->sums + to);
+    else
+        add_events_32(node, in, out, set, coefficient, m->index + from, m->level + from,
+                      m->events[slot], (int32_t *)m->sums + to);
+}
+
+static void clear(const node_t *node, const shape_t *out, memory_t *m, int32_t at)
+{
+    const size_t bytes = (size_t)out->size * (node->narrow ? sizeof(int16_t) : sizeof(int32_t));
+    if (m->filled[at]) memset((char *)m->sums + (size_t)at * bytes, 0, bytes);
+    m->filled[at] = 0;
+}
+
+/* List what is 1 in flags, which are rounded up to 8 with zeros; y is empty. */
+void list_spikes(const uint8_t *flags, int32_t size, value_t *y)
+{
+    int32_t events = 0;
+    for (int32_t i = 0; i < size; i += 8) {
+        uint64_t eight;
+        memcpy(&eight, flags + i, 8);
+        if (!eight) continue;
+        for (int32_t k = i; k < i + 8; k++) { /* without a branch: what is no spike is overwritten */
+            y->index[events] = (uint32_t)k;
+            y->dense[k] = flags[k];
+            events += flags[k];
+        }
+    }
+    y->events = events;
+}
+
+/* Put 1 into the list and the map of y where h reaches theta. */
+HOT void collect(const int32_t *restrict h, const int32_t *restrict theta, const shape_t *shape,
+                    uint8_t *restrict flags, value_t *y)
+{
+    for (int32_t i = 0; i < shape->size; i++) flags[i] = h[i] >= theta[i];
+    list_spikes(flags, shape->size, y);
+}
+
+/* Empty a uint8 value. */
+void forget(value_t *y)
+{
+    for (int32_t e = 0; e < y->events; e++) y->dense[y->index[e]] = 0;
+    y->events = 0;
+}
+
+/* Note the newest input among those that are remembered. */
+static void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t *x)
+{
+    m->now = m->now == node->past ? 0 : m->now + 1;
+    const size_t at = (size_t)m->now * (size_t)in->size;
+    m->events[m->now] = x->events;
+    memcpy(m->index + at, x->index, sizeof *x->index * (size_t)x->events);
+    for (int32_t e = 0; e < x->events; e++) m->level[at + (size_t)e] = x->dense[x->index[e]];
+}
+
+static int32_t slot_of(const node_t *node, const memory_t *m, int32_t lag)
+{
+    const int32_t slot = m->now - lag;
+    return slot < 0 ? slot + node->past + 1 : slot;
+}
+
+/* The sums of one slot of a ring of sums, or what one slot adds to the steps to come. */
+HOT static void take_slot(const plan_t *plan, const node_t *node, memory_t *m, int32_t slot,
+                          int32_t age)
+{
+    const shape_t *in = plan->shape + node->input[0], *out = plan->shape + node->out;
+    const size_t at = (size_t)slot * (size_t)in->size;
+    const int32_t events = m->events[slot];
+    if (!node->rows) { /* the ring of sums turns with the inputs */
+        clear(node, out, m, slot);
+        m->filled[slot] = events > 0;
+        add_events(node, in, out, m, 0, 1, slot, slot);
+        return;
+    }
+    /* row 0 is the newest step's, row d is d steps later; `age` steps ago all was `age` earlier */
+    for (int32_t e = 0; e < events; e++) {
+        const uint32_t i = m->index[at + (size_t)e];
+        for (int32_t a = 0; a < node->taps; a++) {
+            const int32_t v = node->tap[a] * m->level[at + (size_t)e];
+            if (!v) continue;
+            for (int32_t s = node->synapse_of[i]; s < node->synapse_of[i + 1]; s++) {
+                int32_t row = node->synapse_at[s] / out->size + a - age;
+                if (row < 0) continue;
+                row += m->newest_row;
+                if (row >= node->rows) row -= node->rows;
+                ((int32_t *)m->sums)[(size_t)row * (size_t)out->size
+                        + (size_t)(node->synapse_at[s] % out->size)] += v * node->synapse_weight[s];
+                m->filled[row] = 1;
+            }
+        }
+    }
+}
+
+/* total += tap * accumulator `at`, or = where it is the first; returns 1. */
+HOT static int32_t add_up(const node_t *node, memory_t *m, int32_t size, int32_t at, int32_t tap,
+                          int32_t any)
+{
+    int32_t *restrict total = m->total;
+    const int16_t *restrict narrow = (int16_t *)m->sums + (size_t)at * (size_t)size;
+    const int32_t *restrict wide = (int32_t *)m->sums + (size_t)at * (size_t)size;
+    if (!any) memset(total, 0, sizeof *total * (size_t)size);
+    if (node->narrow && tap == 1)
+        for (int32_t k = 0; k < size; k++) total[k] += narrow[k];
+    else if (node->narrow)
+        for (int32_t k = 0; k < size; k++) total[k] += tap * narrow[k];
+    else
+        for (int32_t k = 0; k < size; k++) total[k] += tap * wide[k];
+    return 1;
+}
+
+/* Add accumulators up into m->total: H; return whether anything is there. */
+static int32_t total_of(const node_t *node, memory_t *m, int32_t size)
+{
+    int32_t any = 0;
+    for (int32_t i = 0; i < (node->taps ? node->taps : node->banks); i++) {
+        const int32_t at = node->taps ? slot_of(node, m, i) : i;
+        const int32_t tap = node->taps ? node->tap[i] : 1;
+        if (tap && m->filled[at]) any = add_up(node, m, size, at, tap, any);
+    }
+    return any;
+}
+
+/* Put sums into y, compared or as they are; any: whether h holds them, or all are 0. */
+static void give(const node_t *node, const shape_t *out, memory_t *m, const int32_t *h, int32_t any,
+                 value_t *y)
+{
+    const size_t bytes = sizeof *h * (size_t)out->size;
+    if (!node->theta) {
+        if (any) memcpy(y->sum, h, bytes);
+        else if (y->active) memset(y->sum, 0, bytes);
+        y->active = any;
+        return;
+    }
+    forget(y);
+    if (!any && node->lowest_theta > 0) return;
+    if (!any) memset(m->total, 0, bytes);
+    collect(any ? h : m->total, node->theta, out, m->flags, y);
+}
+
+void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x, value_t *y)
+{
+    const shape_t *in = plan->shape + node->input[0], *out = plan->shape + node->out;
+    remember(node, in, m, x);
+    if (node->rows) {
+        m->newest_row = m->newest_row + 1 == node->rows ? 0 : m->newest_row + 1;
+        take_slot(plan, node, m, m->now, 0);
+        const size_t row = (size_t)m->newest_row * (size_t)out->size;
+        give(node, out, m, (int32_t *)m->sums + row, m->filled[m->newest_row], y);
+        clear(node, out, m, m->newest_row);
+        return;
+    }
+    if (node->taps) take_slot(plan, node, m, m->now, 0);
+    for (int32_t bank = 0; bank < node->banks; bank++) clear(node, out, m, bank);
+    for (int32_t t = 0; t < node->terms; t++) {
+        const term_t *term = node->term + t;
+        const int32_t slot = slot_of(node, m, term->lag);
+        if (!m->events[slot]) continue;
+        m->filled[term->bank] = 1;
+        add_events(node, in, out, m, term->set, term->coefficient, slot, term->bank);
+    }
+    const int32_t any = total_of(node, m, out->size);
+    give(node, out, m, m->total, any, y);
+}
+
+/* Make the sums anew from the inputs that were put back, oldest first. */
+void layer_refill(const plan_t *plan, const node_t *node, memory_t *m)
+{
+    if (!node->rows && !node->taps) return;
+    for (int32_t lag = node->past - 1; lag >= 0; lag--)
+        take_slot(plan, node, m, slot_of(node, m, lag), lag);
+    /* the newest step has had its own */
+    if (node->rows) clear(node, plan->shape + node->out, m, m->newest_row);
+}

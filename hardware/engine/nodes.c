@@ -1,0 +1,151 @@
+/* The other nodes: maps of events, sums, and neurons that remember a potential. */
+#include "engine.h"
+#include <string.h>
+
+#define MEMBRANE_LIMIT (1 << 30)
+
+static void put(value_t *y, uint32_t at, uint8_t v)
+{
+    if (!y->dense[at]) y->index[y->events++] = at;
+    y->dense[at] = v;
+}
+
+static void pool(const plan_t *plan, const node_t *node, const value_t *x, value_t *y)
+{
+    const shape_t *in = plan->shape + node->input[0], *out = plan->shape + node->out;
+    forget(y);
+    for (int32_t e = 0; e < x->events; e++) {
+        const int32_t cell = (int32_t)x->index[e] / in->channels;
+        const int32_t channel = (int32_t)x->index[e] - cell * in->channels;
+        const int32_t row = cell / in->width / node->size, column = cell % in->width / node->size;
+        const uint32_t at = (uint32_t)((row * out->width + column) * in->channels + channel);
+        put(y, at, node->op_or ? 1 : (uint8_t)(y->dense[at] + x->dense[x->index[e]]));
+    }
+}
+
+static void upsample(const plan_t *plan, const node_t *node, const value_t *x, value_t *y)
+{
+    const shape_t *in = plan->shape + node->input[0], *out = plan->shape + node->out;
+    const int32_t channels = in->channels, factor = node->size;
+    if (in->is_sum) {
+        const size_t bytes = sizeof *y->sum * (size_t)channels;
+        if (x->active || y->active)
+            for (int32_t row = 0; row < out->height; row++)
+                for (int32_t column = 0; column < out->width; column++)
+                    memcpy(y->sum + (row * out->width + column) * channels,
+                           x->sum + (row / factor * in->width + column / factor) * channels, bytes);
+        y->active = x->active;
+        return;
+    }
+    forget(y);
+    for (int32_t e = 0; e < x->events; e++) {
+        const int32_t cell = (int32_t)x->index[e] / channels;
+        const int32_t channel = (int32_t)x->index[e] - cell * channels;
+        const int32_t row = cell / in->width * factor, column = cell % in->width * factor;
+        for (int32_t a = 0; a < factor; a++)
+            for (int32_t b = 0; b < factor; b++)
+                put(y, (uint32_t)(((row + a) * out->width + column + b) * channels + channel),
+                    x->dense[x->index[e]]);
+    }
+}
+
+static void concat(const plan_t *plan, const node_t *node, const value_t *values, value_t *y)
+{
+    const shape_t *out = plan->shape + node->out;
+    int32_t first = 0;
+    forget(y);
+    for (int32_t i = 0; i < node->inputs; i++) {
+        const shape_t *in = plan->shape + node->input[i];
+        const value_t *x = values + node->input[i];
+        for (int32_t e = 0; e < x->events; e++) {
+            const int32_t cell = (int32_t)x->index[e] / in->channels;
+            const int32_t channel = (int32_t)x->index[e] - cell * in->channels;
+            put(y, (uint32_t)(cell * out->channels + first + channel), x->dense[x->index[e]]);
+        }
+        first += in->channels;
+    }
+}
+
+HOT static void add(const plan_t *plan, const node_t *node, memory_t *m, const value_t *values,
+                    value_t *y)
+{
+    const shape_t *out = plan->shape + node->out;
+    int32_t any = 0, *restrict total = node->theta ? m->total : y->sum;
+    for (int32_t i = 0; i < node->inputs; i++) any |= values[node->input[i]].active;
+    if (any || (!node->theta && y->active) || (node->theta && node->lowest_theta <= 0)) {
+        memset(total, 0, sizeof *total * (size_t)out->size);
+        for (int32_t i = 0; i < node->inputs; i++) {
+            const int32_t *restrict x = values[node->input[i]].sum;
+            if (values[node->input[i]].active)
+                for (int32_t k = 0; k < out->size; k++) total[k] += x[k];
+        }
+    }
+    if (!node->theta) {
+        y->active = any;
+        return;
+    }
+    forget(y);
+    if (any || node->lowest_theta <= 0) collect(total, node->theta, out, m->flags, y);
+}
+
+HOT static void fire(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
+                     value_t *y)
+{
+    const shape_t *out = plan->shape + node->out;
+    int32_t *restrict membrane = m->membrane;
+    const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
+    uint8_t *restrict fired = m->fired, *restrict flags = m->flags;
+    int32_t changed = 0;
+    forget(y);
+    if (m->settled && !x->active) return;
+    for (int32_t i = 0; i < out->size; i++) {
+        int32_t h = membrane[i] + sum[i];
+        h = h > MEMBRANE_LIMIT ? MEMBRANE_LIMIT : h;
+        h = h < -MEMBRANE_LIMIT ? -MEMBRANE_LIMIT : h;
+        const int32_t spike = (h >= theta[i]) & !fired[i];
+        changed |= (h != membrane[i]) | spike;
+        membrane[i] = h;
+        fired[i] = (uint8_t)(fired[i] | spike);
+        flags[i] = (uint8_t)spike;
+    }
+    list_spikes(flags, out->size, y);
+    m->settled = !changed && !x->active;
+}
+
+HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
+                      value_t *y)
+{
+    const shape_t *out = plan->shape + node->out;
+    int32_t *restrict membrane = m->membrane;
+    const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
+    const int32_t *restrict current = node->current, keep = node->keep;
+    uint8_t *restrict flags = m->flags;
+    int32_t changed = 0;
+    forget(y);
+    if (m->settled && !x->active) return;
+    for (int32_t i = 0; i < out->size; i++) {
+        const int32_t before = membrane[i];
+        const int32_t h = before * keep / 256 + sum[i] + current[i];
+        const int32_t spike = h >= theta[i], after = spike ? 0 : h;
+        changed |= (after != before) | spike;
+        membrane[i] = after;
+        flags[i] = (uint8_t)spike;
+    }
+    list_spikes(flags, out->size, y);
+    m->settled = !changed && !x->active;
+}
+
+void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *values)
+{
+    const value_t *x = values + node->input[0];
+    value_t *y = values + node->out;
+    switch (node->kind) {
+    case LAYER: layer_step(plan, node, m, x, y); break;
+    case POOL: pool(plan, node, x, y); break;
+    case UPSAMPLE: upsample(plan, node, x, y); break;
+    case CONCAT: concat(plan, node, values, y); break;
+    case ADD: add(plan, node, m, values, y); break;
+    case FIRE: fire(plan, node, m, x, y); break;
+    case LEAKY: leaky(plan, node, m, x, y); break;
+    }
+}

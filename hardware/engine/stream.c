@@ -1,0 +1,188 @@
+/* A stream: its memory, one step, and its state in the program's own form (channels first). */
+#include "engine.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define NEW(to, count) (!((to) = engine_zeros(&s->bytes, (size_t)(count), sizeof *(to))))
+
+API void engine_free_stream(stream_t *s)
+{
+    if (!s) return;
+    /* The plan may be gone already: nothing orders what a program that ends lets go. */
+    for (int32_t i = 0; s->value && i < s->values; i++) {
+        free(s->value[i].index); free(s->value[i].dense); free(s->value[i].sum);
+    }
+    for (int32_t i = 0; s->memory && i < s->nodes; i++) {
+        memory_t *m = s->memory + i;
+        free(m->events); free(m->index); free(m->level); free(m->sums); free(m->filled);
+        free(m->total); free(m->membrane); free(m->fired); free(m->flags);
+    }
+    free(s->value);
+    free(s->memory);
+    free(s);
+}
+
+static int make_value(stream_t *s, value_t *v, const shape_t *shape)
+{
+    if (shape->is_sum) return NEW(v->sum, shape->size);
+    return NEW(v->index, shape->size) || NEW(v->dense, shape->size);
+}
+
+static size_t accumulators(const node_t *n)
+{
+    return (size_t)(n->rows ? n->rows : n->taps ? n->past + 1 : n->banks);
+}
+
+static int make_memory(stream_t *s, memory_t *m, const node_t *n)
+{
+    const size_t out = (size_t)s->plan->shape[n->out].size;
+    if (n->kind == FIRE || n->kind == LEAKY)
+        return NEW(m->membrane, out) || NEW(m->fired, out) || NEW(m->flags, out);
+    if (n->kind == ADD) return NEW(m->total, out) || NEW(m->flags, out);
+    if (n->kind != LAYER) return 0;
+    const size_t slots = (size_t)n->past + 1, in = (size_t)s->plan->shape[n->input[0]].size;
+    const size_t rings = accumulators(n);
+    m->sums = engine_zeros(&s->bytes, rings * out, n->narrow ? sizeof(int16_t) : sizeof(int32_t));
+    return !m->sums || NEW(m->events, slots) || NEW(m->index, slots * in)
+           || NEW(m->level, slots * in) || NEW(m->filled, rings) || NEW(m->total, out)
+           || NEW(m->flags, out);
+}
+
+API stream_t *engine_stream(const plan_t *plan)
+{
+    stream_t *s = calloc(1, sizeof *s);
+    int failed = 0;
+    if (!s) return NULL;
+    s->plan = plan, s->values = plan->values, s->nodes = plan->nodes;
+    failed = NEW(s->value, plan->values) || NEW(s->memory, plan->nodes);
+    for (int32_t i = 0; !failed && i < plan->values; i++)
+        failed = make_value(s, s->value + i, plan->shape + i);
+    for (int32_t i = 0; !failed && i < plan->nodes; i++)
+        failed = make_memory(s, s->memory + i, plan->node + i);
+    if (!failed) return s;
+    engine_free_stream(s);
+    return NULL;
+}
+
+API int64_t engine_bytes(const plan_t *plan, const stream_t *s)
+{
+    return s ? s->bytes : plan->bytes;
+}
+
+/* Make the list of what is not 0 in x, channels first. */
+static void take(const shape_t *shape, const uint8_t *x, value_t *v)
+{
+    forget(v);
+    for (int32_t i = 0; i < shape->size;) {
+        uint64_t eight = 1;
+        if (i + 8 <= shape->size) memcpy(&eight, x + i, 8);
+        const int32_t end = i + 8 <= shape->size ? i + 8 : shape->size;
+        if (eight)
+            for (int32_t k = i; k < end; k++)
+                if (x[k]) {
+                    const int32_t at = k % shape->cells * shape->channels + k / shape->cells;
+                    v->index[v->events++] = (uint32_t)at;
+                    v->dense[at] = x[k];
+                }
+        i = end;
+    }
+}
+
+API void engine_step(stream_t *s, const uint8_t *x, int32_t *y)
+{
+    const plan_t *plan = s->plan;
+    const shape_t *shape = plan->shape + plan->output;
+    const value_t *v = s->value + plan->output;
+    take(plan->shape, x, s->value);
+    for (int32_t i = 0; i < plan->nodes; i++)
+        node_step(plan, plan->node + i, s->memory + i, s->value);
+    for (int32_t cell = 0; cell < shape->cells; cell++)
+        for (int32_t c = 0; c < shape->channels; c++) {
+            const int32_t at = cell * shape->channels + c;
+            y[c * shape->cells + cell] = shape->is_sum ? v->sum[at] : v->dense[at];
+        }
+}
+
+API void engine_reset(stream_t *s)
+{
+    for (int32_t i = 0; i < s->plan->nodes; i++) {
+        const node_t *n = s->plan->node + i;
+        const size_t out = (size_t)s->plan->shape[n->out].size;
+        memory_t *m = s->memory + i;
+        m->settled = 0;
+        if (m->membrane) memset(m->membrane, 0, out * sizeof *m->membrane);
+        if (m->fired) memset(m->fired, 0, out);
+        if (n->kind != LAYER) continue;
+        const size_t slots = (size_t)n->past + 1;
+        const size_t rings = accumulators(n);
+        const size_t bytes = out * (n->narrow ? sizeof(int16_t) : sizeof(int32_t));
+        memset(m->events, 0, slots * sizeof *m->events);
+        for (size_t r = 0; r < rings; r++)
+            if (m->filled[r]) memset((char *)m->sums + r * bytes, 0, bytes);
+        memset(m->filled, 0, rings * sizeof *m->filled);
+    }
+}
+
+/* A layer's last inputs, newest first: uint8 (past, channels, height, width). */
+API void engine_get_history(const stream_t *s, int32_t node, uint8_t *history)
+{
+    const node_t *n = s->plan->node + node;
+    const memory_t *m = s->memory + node;
+    const shape_t *in = s->plan->shape + n->input[0];
+    memset(history, 0, (size_t)n->past * (size_t)in->size);
+    for (int32_t lag = 0; lag < n->past; lag++) {
+        const int32_t slot = m->now - lag < 0 ? m->now - lag + n->past + 1 : m->now - lag;
+        const size_t at = (size_t)slot * (size_t)in->size;
+        for (int32_t e = 0; e < m->events[slot]; e++) {
+            const int32_t i = (int32_t)m->index[at + (size_t)e];
+            history[(size_t)lag * (size_t)in->size
+                    + (size_t)(i % in->channels * in->cells + i / in->channels)]
+                = m->level[at + (size_t)e];
+        }
+    }
+}
+
+API void engine_set_history(stream_t *s, int32_t node, const uint8_t *history)
+{
+    const node_t *n = s->plan->node + node;
+    memory_t *m = s->memory + node;
+    const shape_t *in = s->plan->shape + n->input[0];
+    for (int32_t lag = 0; lag < n->past; lag++) {
+        const int32_t slot = m->now - lag < 0 ? m->now - lag + n->past + 1 : m->now - lag;
+        const size_t at = (size_t)slot * (size_t)in->size;
+        const uint8_t *x = history + (size_t)lag * (size_t)in->size;
+        int32_t events = 0;
+        for (int32_t k = 0; k < in->size; k++)
+            if (x[k]) {
+                m->index[at + (size_t)events] = (uint32_t)(k % in->cells * in->channels + k / in->cells);
+                m->level[at + (size_t)events++] = x[k];
+            }
+        m->events[slot] = events;
+    }
+    layer_refill(s->plan, n, m);
+}
+
+/* Potentials and, where it is not NULL, which neurons have fired; channels first. */
+API void engine_get_neurons(const stream_t *s, int32_t node, int32_t *membrane, uint8_t *fired)
+{
+    const memory_t *m = s->memory + node;
+    const shape_t *out = s->plan->shape + s->plan->node[node].out;
+    for (int32_t k = 0; k < out->size; k++) {
+        const int32_t at = k % out->cells * out->channels + k / out->cells;
+        membrane[k] = m->membrane[at];
+        if (fired) fired[k] = m->fired[at];
+    }
+}
+
+API void engine_set_neurons(stream_t *s, int32_t node, const int32_t *membrane,
+                            const uint8_t *fired)
+{
+    memory_t *m = s->memory + node;
+    const shape_t *out = s->plan->shape + s->plan->node[node].out;
+    for (int32_t k = 0; k < out->size; k++) {
+        const int32_t at = k % out->cells * out->channels + k / out->cells;
+        m->membrane[at] = membrane[k];
+        if (fired) m->fired[at] = fired[k];
+    }
+    m->settled = 0;
+}

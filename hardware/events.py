@@ -1,0 +1,241 @@
+"""The event-driven engine: one step costs what its spikes cost; plain C, reached through ctypes.
+
+The program's weights are repacked once, channels last, so that one input event is a run of weights
+that is added to a run of sums (`hardware/engine/`). Only sums that may differ from 0 are compared,
+and neurons at rest are not touched. The plan is shared by any number of streams, each of which
+belongs to one thread at a time; ctypes releases the interpreter's lock during a step.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgesnn.backend import check_input, check_state, verify
+from edgesnn.bundle import Bundle
+from edgesnn.errors import BundleError
+from edgesnn.hardware.events_library import library
+from edgesnn.hardware.events_weights import delayed_synapses, packed_weights
+from edgesnn.program import (
+    Add,
+    Concat,
+    Fire,
+    Layer,
+    Leaky,
+    Node,
+    Pool,
+    Program,
+    State,
+    Tensor,
+    Upsample,
+    initial_state,
+    state_ports,
+)
+
+_KINDS: tuple[type[Node], ...] = (Layer, Pool, Upsample, Concat, Add, Fire, Leaky)
+"""In the order of the engine's own numbers."""
+_CHECKED_STEPS = 8
+
+
+def load(bundle: Bundle, *, threads: int = 1) -> EventsModel:
+    """Load a bundle's program; one stream is one thread, whatever `threads` says.
+
+    The first steps of the parity vector are replayed, and the graph must be the program's although
+    it is not run. Raises InputError where the engine was not built, BundleError naming a node it
+    cannot run, or what differs.
+    """
+    if bundle.onnx and bundle.program.sha256.encode() not in bundle.onnx:
+        raise BundleError(
+            f"the graph of {bundle.program.name} was made from another program; export again"
+        )
+    model = EventsModel(bundle.program)
+    if bundle.parity:
+        verify(bundle, model, _CHECKED_STEPS)
+    return model
+
+
+class EventsModel:
+    """A program, repacked for the engine. Stateless: streams on many threads may share it."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._library = library()
+        self.index = {name: at for at, name in enumerate(program.values)}
+        self.plan = self._library.engine_plan(
+            len(self.index), len(program.nodes), self.index[program.output]
+        )
+        if not self.plan:
+            raise MemoryError(f"no memory for the plan of {program.name}")
+        for name, value in program.values.items():
+            channels, height, width = value.shape if len(value.shape) == 3 else (*value.shape, 1, 1)
+            self._library.engine_shape(
+                self.plan, self.index[name], channels, height, width, value.dtype == "int32"
+            )
+        for at, node in enumerate(program.nodes):
+            self._add(at, node)
+
+    def __del__(self) -> None:
+        """Give the plan's memory back."""
+        if getattr(self, "plan", None):
+            self._library.engine_free_plan(self.plan)
+
+    def stream(self) -> EventsStream:
+        """Return a new stream in the initial state."""
+        return EventsStream(self)
+
+    def bytes(self) -> int:
+        """Return how much memory the repacked weights take."""
+        return int(self._library.engine_bytes(self.plan, None))
+
+    def _add(self, at: int, node: Node) -> None:
+        kind = next((k for k, known in enumerate(_KINDS) if type(node) is known), None)
+        if kind is None:
+            raise BundleError(
+                f"{node.name}: the events backend does not run nodes of kind {node.kind!r}; use "
+                "--backend onnx_cpu"
+            )
+        inputs = np.array([self.index[name] for name in node.reads], np.int32)
+        size = {Pool: "size", Upsample: "factor"}.get(type(node))
+        _done(
+            self._library.engine_node(
+                self.plan,
+                at,
+                kind,
+                self.index[node.name],
+                *_array(inputs),
+                getattr(node, size) if size else 0,
+                getattr(node, "op", "") == "or",
+                _pointer(self._tensor(node, "threshold")),
+                _pointer(self._tensor(node, "current")),
+                getattr(node, "keep", 0),
+            )
+        )
+        if isinstance(node, Layer):
+            self._add_weights(at, node)
+
+    def _add_weights(self, at: int, node: Layer) -> None:
+        past, call = self.program.history_of(node), self._library
+        if node.delays is not None:
+            d = delayed_synapses(self.program, node)
+            arrays = [_pointer(d.first), _pointer(d.place), _pointer(d.weight)]
+            _done(call.engine_delays(self.plan, at, past, d.rows, *arrays, *_array(d.taps)))
+            return
+        w = packed_weights(self.program, node)
+        _done(
+            call.engine_weights(
+                self.plan,
+                at,
+                past,
+                node.op == "conv",
+                *w.kernel,
+                _pointer(w.columns),
+                node.stride,
+                node.padding,
+                _pointer(w.sets),
+                len(w.sets),
+                w.sets[0].size,
+                _pointer(w.first),
+                _pointer(w.last),
+                _pointer(w.terms),
+                len(w.terms),
+                w.banks,
+                w.narrow,
+                *_array(w.taps),
+            )
+        )
+
+    def _tensor(self, node: Node, field: str) -> Tensor | None:
+        name = getattr(node, field, None)
+        return None if name is None else np.ascontiguousarray(self.program.tensors[name], np.int32)
+
+
+class EventsStream:
+    """One run through time; see `edgesnn.backend.Stream`. y is overwritten by the next step."""
+
+    def __init__(self, model: EventsModel) -> None:
+        self._model, self._program = model, model.program
+        self._library = library()
+        self._stream = self._library.engine_stream(model.plan)
+        if not self._stream:
+            raise MemoryError(f"no memory for a stream of {model.program.name}")
+        self._x = np.zeros(self._program.input_shape, np.uint8)
+        self._y = np.zeros(self._program.output_shape, np.int32)
+        self._step: Callable[..., None] = self._library.engine_step
+        self._arguments = (
+            ctypes.c_void_p(self._stream),
+            ctypes.c_void_p(self._x.ctypes.data),
+            ctypes.c_void_p(self._y.ctypes.data),
+        )
+        self._ports = state_ports(self._program)
+
+    def __del__(self) -> None:
+        """Give the stream's memory back."""
+        if getattr(self, "_stream", None):
+            self._library.engine_free_stream(self._stream)
+
+    def step(self, x: Tensor) -> Tensor:
+        """Take x, uint8 (channels, height, width); return y, int32, valid until the next step."""
+        check_input(self._program, x)
+        self._x[:] = x
+        self._step(*self._arguments)
+        return self._y
+
+    def snapshot(self) -> State:
+        """Return a copy of the state, in the form that all backends share."""
+        state = initial_state(self._program)
+        for at, node in enumerate(self._program.nodes):
+            history, membrane, fired = self._of(state, node)
+            if history is not None:
+                self._library.engine_get_history(self._stream, at, _pointer(history))
+            if membrane is not None:
+                call = self._library.engine_get_neurons
+                call(self._stream, at, _pointer(membrane), _pointer(fired))
+        return state
+
+    def restore(self, state: State) -> None:
+        """Go on from a snapshot; raises InputError when it does not fit."""
+        check_state(self._program, state)
+        self.reset()
+        kept = {name: np.ascontiguousarray(tensor) for name, tensor in state.items()}
+        for at, node in enumerate(self._program.nodes):
+            history, membrane, fired = self._of(kept, node)
+            if history is not None:
+                self._library.engine_set_history(self._stream, at, _pointer(history))
+            if membrane is not None:
+                call = self._library.engine_set_neurons
+                call(self._stream, at, _pointer(membrane), _pointer(fired))
+
+    def reset(self) -> None:
+        """Go back to the initial state."""
+        self._library.engine_reset(self._stream)
+
+    def fork(self) -> EventsStream:
+        """Return an independent stream that goes on from the same state."""
+        other = EventsStream(self._model)
+        other.restore(self.snapshot())
+        return other
+
+    @staticmethod
+    def _of(state: State, node: Node) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Return a node's history, its potentials and who has fired, where it has them."""
+        history, membrane, fired = (
+            state.get(f"{what}_{node.name}") for what in ("state", "membrane", "fired")
+        )
+        return history, membrane, fired
+
+
+def _done(result: int) -> None:
+    if result:
+        raise MemoryError("no memory for the weights of the events backend")
+
+
+def _pointer(array: Tensor | None) -> Any:
+    return None if array is None else ctypes.c_void_p(array.ctypes.data)
+
+
+def _array(values: Tensor) -> tuple[Any, int]:
+    """Return what a call takes for an int32 array: where, and how many."""
+    return _pointer(values), len(values)

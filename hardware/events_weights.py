@@ -1,0 +1,200 @@
+"""A layer's weights, repacked for the events engine: one run of outputs per input and kernel cell.
+
+A temporal filter of several taps or several filters becomes terms, sums over the events of one past
+step each:  H[t] = sum over terms of coefficient * W_set x[t - lag].  Lags at which the filters have
+the same taps share a set; what does not fit 16 bits when added up stays apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesnn.program import Layer, Program
+
+_Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedWeights:
+    """sets: int16 (n, input channel (linear: input), kernel row, kernel column, output).
+
+    columns: int32, the kernel's columns in the order they are kept.
+
+    kernel: (rows, columns). first, last: int32 (n, input channels), the outputs that a channel
+    reaches. terms: int32 (n, 4): lag, set, coefficient, and which of the banks of sums it is added
+    to. narrow: whether no sum of a bank, or of a past step, can leave 16 bits. taps: int32, of
+    sums of past steps (H = sum of tap[i] X[t - i]); empty where there are terms.
+    """
+
+    sets: NDArray[np.int16]
+    kernel: tuple[int, int]
+    columns: _Ints
+    first: _Ints
+    last: _Ints
+    terms: _Ints
+    banks: int
+    narrow: bool
+    taps: _Ints
+
+
+@dataclass(frozen=True, slots=True)
+class DelayedSynapses:
+    """first: int32 (inputs + 1), borders in place and weight; place: delay * outputs + output.
+
+    rows: steps that one input reaches. taps: int32 (k,).
+    """
+
+    first: _Ints
+    place: _Ints
+    weight: NDArray[np.int16]
+    rows: int
+    taps: _Ints
+
+
+def packed_weights(program: Program, node: Layer) -> PackedWeights:
+    """Return the weights of a layer without delays."""
+    taps = program.taps_of(node)
+    filters = [_dense(program, node, m, len(taps)) for m in range(len(taps))]
+    kernel = filters[0].shape[1:3] if node.op == "conv" else (1, 1)
+    ring = len(taps) == 1 and np.count_nonzero(taps) > 1
+    sets: list[NDArray[np.int32]] = []
+    terms: list[tuple[int, int, int]] = []
+    known: dict[tuple[int, ...], int] = {}
+    for lag in range(0 if ring else taps.shape[1]):
+        column = taps[:, lag]
+        if not column.any():
+            continue
+        for share in _shares(column, filters):
+            one = np.flatnonzero(share)
+            # A single filter keeps its weights and is multiplied on the way.
+            factor = int(share[one[0]]) if len(one) == 1 else 1
+            key = tuple(int(v) for v in (share // factor if len(one) == 1 else share))
+            if key not in known:
+                known[key] = len(sets)
+                sets.append(_added(filters, np.array(key)))
+            terms.append((lag, known[key], factor))
+    if not sets:
+        sets.append(filters[0])
+    packed = np.ascontiguousarray(np.stack(sets), np.int16)
+    channels = program.values[node.input].shape[0]
+    reached = np.ones((len(packed), channels, packed.shape[-1]), bool)
+    if node.op == "conv":
+        reached = (packed != 0).any(axis=(2, 3))
+    first, last = _ranges(reached)
+    bank_of, narrow = _banks(packed, [] if ring else terms, program.values[node.input].high)
+    return PackedWeights(
+        sets=packed,
+        kernel=(int(kernel[0]), int(kernel[1])),
+        columns=kernel_columns(int(kernel[1]), node.stride if node.op == "conv" else 1),
+        first=first,
+        last=last,
+        terms=np.c_[np.array(terms, np.int32).reshape(-1, 3), bank_of].astype(np.int32),
+        banks=0 if ring else int(max(bank_of, default=0)) + 1,
+        narrow=narrow,
+        taps=np.ascontiguousarray(taps[0], np.int32) if ring else np.zeros(0, np.int32),
+    )
+
+
+def delayed_synapses(program: Program, node: Layer) -> DelayedSynapses:
+    """Return the synapses of a linear layer with delays, those of one input side by side."""
+    delays, taps = program.delays_of(node), program.taps_of(node)[0]
+    assert delays is not None
+    order = _channels_last(program.values[node.input].shape)
+    weight = program.tensors[node.weight][:, order].T
+    delay = delays[:, order].T
+    inputs, outputs = np.nonzero(weight)
+    counts = np.bincount(inputs, minlength=len(weight))
+    place = delay[inputs, outputs] * weight.shape[1] + outputs
+    return DelayedSynapses(
+        first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
+        place=place.astype(np.int32),
+        weight=weight[inputs, outputs].astype(np.int16),
+        rows=int(delays.max()) + len(taps),
+        taps=np.ascontiguousarray(taps, np.int32),
+    )
+
+
+def _channels_last(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return, for each index of a value as the engine keeps it, its index in the program."""
+    at = np.arange(int(np.prod(shape))).reshape(shape[0], -1)
+    return at.T.ravel()
+
+
+def _dense(program: Program, node: Layer, m: int, filters: int) -> NDArray[np.int32]:
+    """Return filter m's weights: (channel, row, column, output) or (input, output)."""
+    weight = program.tensors[node.weight].astype(np.int32)
+    given = program.values[node.input]
+    if node.op == "linear":
+        part = weight.reshape(len(weight), filters, -1)[:, m]
+        return np.ascontiguousarray(part[:, _channels_last(given.shape)].T)
+    outputs, inputs, rows, columns = weight.shape
+    channels, each = given.shape[0], outputs // node.groups
+    dense = np.zeros((filters * channels, rows, columns, outputs), np.int32)
+    for group in range(node.groups):
+        own = slice(group * each, (group + 1) * each)
+        part = weight[own][..., kernel_columns(columns, node.stride)].transpose(1, 2, 3, 0)
+        dense[group * inputs : (group + 1) * inputs, ..., own] = part
+    return dense[m * channels : (m + 1) * channels]
+
+
+def _banks(
+    sets: NDArray[np.int16], terms: list[tuple[int, int, int]], high: int
+) -> tuple[list[int], bool]:
+    """Spread terms over banks whose sums fit 16 bits; all in one bank where a term alone does not.
+
+    What adds up and what takes away are bounded apart, so that no order of events can leave them.
+    """
+    wide = sets.astype(np.int64).reshape(len(sets), -1, sets.shape[-1])
+    up, down = (high * np.maximum(sign * wide, 0).sum(axis=1) for sign in (1, -1))
+    if not terms:  # the ring of sums of past steps
+        return [], bool(max(up.max(), down.max()) < 2**15)
+    filled: list[NDArray[np.int64]] = []
+    found = []
+    for _, of, factor in terms:
+        own = abs(factor) * np.stack([up[of], down[of]])[:: 1 if factor > 0 else -1]
+        if own.max() >= 2**15:
+            return [0] * len(terms), False
+        bank = next((b for b, f in enumerate(filled) if (f + own).max() < 2**15), len(filled))
+        if bank == len(filled):
+            filled.append(np.zeros_like(own))
+        filled[bank] += own
+        found.append(bank)
+    return found, True
+
+
+def kernel_columns(columns: int, stride: int) -> NDArray[np.int32]:
+    """Return a kernel's columns in the order in which they lie on neighbouring outputs."""
+    order = sorted(range(columns), key=lambda k: (k % stride, -k))
+    return np.array(order, np.int32)
+
+
+def _added(filters: list[NDArray[np.int32]], factors: NDArray[Any]) -> NDArray[np.int32]:
+    """Return the sum of the filters' weights, each times its factor."""
+    total = np.zeros_like(filters[0])
+    for weights, factor in zip(filters, factors, strict=True):
+        total += weights * np.int32(factor)
+    return total
+
+
+def _shares(column: _Ints, filters: list[NDArray[np.int32]]) -> list[_Ints]:
+    """Cut the taps of one lag into shares whose weights, added up, fit 16 bits."""
+    if np.abs(_added(filters, column)).max(initial=0) < 2**15:
+        return [column]
+    alone = []
+    for m in np.flatnonzero(column):
+        share = np.zeros_like(column)
+        share[m] = column[m]
+        alone.append(share)
+    return alone
+
+
+def _ranges(reached: NDArray[np.bool_]) -> tuple[_Ints, _Ints]:
+    """Return the first output and the one behind the last that are reached, over the last axis."""
+    outputs = reached.shape[-1]
+    first = np.where(reached.any(-1), reached.argmax(-1), 0)
+    last = np.where(reached.any(-1), outputs - reached[..., ::-1].argmax(-1), 0)
+    return np.ascontiguousarray(first, np.int32), np.ascontiguousarray(last, np.int32)

@@ -1,0 +1,171 @@
+"""The event-driven engine: layers of every geometry, what it refuses, and what runs without it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import contract_backends as contract
+import numpy as np
+import pytest
+from programs import ENCODER, READOUT, frames, gesture_shaped
+
+from edgesnn.backend import AUTO, load_model
+from edgesnn.bundle import Bundle, load_bundle
+from edgesnn.errors import BundleError, InputError
+from edgesnn.hardware import events_library
+from edgesnn.hardware.events import EventsModel
+from edgesnn.hardware.events_weights import packed_weights
+from edgesnn.hardware.reference import Reference, run_sequence
+from edgesnn.program import Add, Layer, Node, Program
+
+built = contract.UNBUILT
+
+
+def one_layer(
+    seed: int, kernel: tuple[int, int], stride: int, padding: int, groups: int, filters: int = 1
+) -> Program:
+    """A convolution of a small map; its sums are the output."""
+    rng = np.random.default_rng(seed)
+    inputs, outputs = 4, 6
+    shape = outputs, filters * inputs // groups, *kernel
+    tensors, taps = {"w": rng.integers(-127, 128, shape, np.int8)}, None
+    if filters > 1:  # as large as can be
+        taps = "taps"
+        tensors = {"w": rng.choice(np.array([-127, 127], np.int8), shape)}
+        tensors[taps] = np.full((filters, 3), 127, np.int8)
+    layer = Layer("y", "x", "w", taps, stride=stride, padding=padding, groups=groups)
+    return Program("one", 1000, (inputs, 9, 7), 3, (layer,), "y", tensors)
+
+
+def check(program: Program, steps: int = 12) -> None:
+    xs = frames(program, steps, 1, density=0.3)
+    found = contract.streamed(EventsModel(program).stream(), xs)
+    assert np.array_equal(found, run_sequence(program, xs))
+
+
+@built
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 2), (1, 4)])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("padding", [0, 2])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_every_geometry(kernel: tuple[int, int], stride: int, padding: int, groups: int) -> None:
+    check(one_layer(7, kernel, stride, padding, groups))
+
+
+@built
+@pytest.mark.parametrize("groups", [1, 2, 3])
+def test_filters_whose_weights_do_not_fit_16_bits_when_added_up(groups: int) -> None:
+    program = one_layer(3, (3, 3), 1, 1, groups, filters=3)
+    if groups == 1:  # else filters reach different outputs
+        packed = packed_weights(program, program.nodes[0])  # type: ignore[arg-type]
+        assert len(packed.terms) > 3  # at some lag the filters stay apart
+    check(program)
+
+
+@built
+def test_thresholds_of_nothing_fire_without_events() -> None:
+    """A threshold of 0 or less is reached by a silent neuron: nothing may be skipped."""
+    program = one_layer(1, (3, 3), 1, 1, 1)
+    theta = np.array([0, -5, 1, 9, 2, 0], np.int32)
+    layer = replace(program.nodes[0], threshold="theta")
+    tensors = program.tensors | {"theta": theta}
+    check(Program("one", 1000, (4, 9, 7), 3, (layer,), "y", tensors))  # type: ignore[arg-type]
+    silent = np.zeros((3, 4, 9, 7), np.uint8)
+    made = Program("one", 1000, (4, 9, 7), 3, (layer,), "y", tensors)  # type: ignore[arg-type]
+    assert contract.streamed(EventsModel(made).stream(), silent).any()
+
+
+@built
+def test_a_shipped_network_through_its_whole_parity_vector() -> None:
+    """Outputs and the state of the end, with a snapshot carried over in the middle."""
+    bundle = load_bundle("keyword")
+    stream, parity = EventsModel(bundle.program).stream(), bundle.parity
+    half = len(parity["x"]) // 2
+    assert np.array_equal(contract.streamed(stream, parity["x"][:half]), parity["y"][:half])
+    other = Reference(bundle.program).stream()
+    other.restore(stream.snapshot())
+    stream.reset()
+    stream.restore(other.snapshot())
+    assert np.array_equal(contract.streamed(stream, parity["x"][half:]), parity["y"][half:])
+    assert all(np.array_equal(found, parity[name]) for name, found in stream.snapshot().items())
+
+
+@built
+def test_many_streams_of_one_model_on_many_threads() -> None:
+    program = gesture_shaped()
+    model = EventsModel(program)
+    sequences = [frames(program, 60, seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda xs: contract.streamed(model.stream(), xs), sequences))
+    for ys, xs in zip(found, sequences, strict=True):
+        assert np.array_equal(ys, run_sequence(program, xs))
+
+
+@dataclass(frozen=True, slots=True)
+class Doubled(Add):
+    """A node of a kind that the engine has never heard of."""
+
+    kind: str = "doubled"  # type: ignore[assignment]
+
+
+def strange() -> Bundle:
+    from edgesnn.quantize.export import export
+
+    program = one_layer(1, (3, 3), 1, 1, 1)
+    node: Node = Doubled("twice", ("y", "y"))
+    made = replace(program, nodes=(*program.nodes, node), output="twice")
+    return Bundle(made, ENCODER, READOUT, {}, export(made), {})
+
+
+@built
+def test_a_kind_that_it_does_not_know_is_refused_and_auto_goes_on() -> None:
+    pytest.importorskip("onnx")
+    bundle = strange()
+    with pytest.raises(BundleError, match="twice: the events backend does not run .* 'doubled'"):
+        load_model("events", bundle)
+    name, model = load_model(AUTO, bundle)
+    assert name == "onnx_cpu" and model.program is bundle.program
+
+
+@built
+def test_auto_is_the_engine_where_it_was_built() -> None:
+    assert load_model(AUTO, load_bundle("keyword"))[0] == "events"
+
+
+def test_without_the_engine_auto_is_onnx_and_events_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    events_library.library.cache_clear()
+    monkeypatch.setattr(events_library, "library_path", lambda: None)
+    bundle = load_bundle("keyword")
+    try:
+        assert load_model(AUTO, bundle)[0] == "onnx_cpu"
+        with pytest.raises(InputError, match="was not built .* or use --backend onnx_cpu"):
+            load_model("events", bundle)
+    finally:
+        events_library.library.cache_clear()
+
+
+def test_a_library_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "_engine.so"
+    path.write_bytes(b"no library")
+    events_library.library.cache_clear()
+    monkeypatch.setenv("EDGESNN_ENGINE", str(path))
+    try:
+        with pytest.raises(InputError, match="cannot be opened"):
+            events_library.library()
+    finally:
+        events_library.library.cache_clear()
+
+
+@built
+def test_streams_may_outlive_the_plan_when_a_program_ends() -> None:
+    """What is let go in a circle, or by an interpreter that ends, is let go in any order."""
+    model = EventsModel(gesture_shaped())
+    stream = model.stream()
+    model.__del__()
+    model.plan = None
+    stream.__del__()
+    stream._stream = None
