@@ -9,12 +9,14 @@ from typing import Any
 from edgesnn.app import Evaluation
 from edgesnn.backend import Model
 from edgesnn.bundle import Bundle
+from edgesnn.cli.source import size_typed, unit_typed
 from edgesnn.decide.evidence import ReadoutSpec
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.errors import InputError
 from edgesnn.measure.evaluate import evaluate
 from edgesnn.measure.tables import print_saved, right, show, table_of
 from edgesnn.options import Option
+from edgesnn.sources.catalog import UNSAID
 
 
 def _report(
@@ -23,7 +25,8 @@ def _report(
     if not isinstance(bundle.readout, ReadoutSpec):
         raise InputError(f"{bundle.program.name} does not weigh evidence step by step")
     carried = bool(given["carry_state"])
-    return evaluate(bundle, model, data, carry_state=carried, rule=rule)
+    size, unit = size_typed(given["sensor"]), unit_typed(given["time_unit"])
+    return evaluate(bundle, model, data, carry_state=carried, rule=rule, size=size, unit=unit)
 
 
 def _show(bundle: Bundle, report: dict[str, Any], given: Mapping[str, Any]) -> None:
@@ -35,6 +38,9 @@ def _show(bundle: Bundle, report: dict[str, Any], given: Mapping[str, Any]) -> N
         at = "never sure" if at_us is None else f"{at_us / 1e6:.3f} s"
         table.add_row(row["file"], labels[row["label"]], labels[row["predicted"]], at, style=style)
     show(table)
+    for row in report["per_file"]:
+        for note in row["notes"]:
+            print(f"{row['file']}: {note}")
     state = "carried over" if given["carry_state"] else "reset before each recording"
     print(f"{right(report)} (state {state})")
     print_saved(report)
@@ -51,5 +57,6 @@ EVALUATION = Evaluation(
             bool,
             default=False,
         ),
+        *UNSAID,
     ),
 )

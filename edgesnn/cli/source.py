@@ -57,8 +57,8 @@ def chosen_source(app: App, given: Given) -> Opener:
     if live:
         _refuse_for_live(live[0], given)
         return _live_source(app, live[0], given)
-    speed, size = _speed(given.get("speed")), _size(given.get("sensor"))
-    unit = _unit(given.get("time_unit"))
+    speed, size = _speed(given.get("speed")), size_typed(given.get("sensor"))
+    unit = unit_typed(given.get("time_unit"))
     loop = bool(given.get("loop"))
 
     def open_recorded(bundle: Bundle) -> Source:
@@ -127,7 +127,8 @@ def _speed(text: str | None) -> float:
     return speed
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def size_typed(text: str | None) -> tuple[int, int] | None:
+    """Return the size of a sensor that was typed, such as 128x128; raises InputError."""
     if text is None:
         return None
     found = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", text.lower(), re.ASCII)
@@ -139,7 +140,8 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def _unit(text: str | None) -> str | None:
+def unit_typed(text: str | None) -> str | None:
+    """Return the unit of times that was typed; raises InputError."""
     if text is not None and text not in UNITS_US:
         raise InputError(f"--time-unit {text} is none; give {', '.join(UNITS_US)}")
     return text

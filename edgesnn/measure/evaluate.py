@@ -23,7 +23,7 @@ from edgesnn.measure.progress import counted
 from edgesnn.program import Program
 from edgesnn.senses.denoise import HotPixels
 from edgesnn.senses.encoder import Encoder
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.recording import read_recording
 from edgesnn.stream.slicer import Step, slicer_for
 
 
@@ -41,13 +41,14 @@ class _Verdict:
     """What a stream says about one recording, as it goes.
 
     decided: the last class decided on, NOTHING before. since_us: when, from the recording's start.
-    steps: taken, of_steps in the recording.
+    steps: taken, of_steps in the recording. notes: what was mended in it, or is unusual.
     """
 
     decided: int
     since_us: int | None
     steps: int = 0
     of_steps: int = 0
+    notes: tuple[str, ...] = ()
 
     def hear(self, index: int, at_us: int) -> None:
         # Giving a decision up and coming back to it is the same decision.
@@ -62,18 +63,21 @@ def evaluate(
     *,
     carry_state: bool = False,
     rule: ExitRule | None = None,
+    size: tuple[int, int] | None = None,
+    unit: str | None = None,
 ) -> dict[str, Any]:
     """Return the report on all recordings of a folder, plain JSON values.
 
     {"accuracy": float, "n": int, "correct": int, "confusion": [[int]] (row = label, column =
     predicted), "exit": None or {"rule", "steps_saved"},
-    "per_file": [{"file", "label", "predicted", "decided_at_us"}]}
+    "per_file": [{"file", "label", "predicted", "decided_at_us", "notes"}]}
 
     predicted: the last class decided on. When the readout was never sure it is the best guess at
     the end (-1 when there was no evidence at all) and decided_at_us is null; else decided_at_us is
     event time from the first event to the end of the step that decided (0: carried over).
     rule margin:X: the first class to lead by X is the answer, and the rest of the recording is not
     stepped through; steps_saved: the share of all steps that this left out.
+    size, unit: of the recordings' sensor and times, where they do not say; see `read_recording`.
     An undecided -1 counts as wrong and has no column in the confusion matrix.
 
     Raises InputError for a missing or unusable labels.csv or recording; names file and line.
@@ -89,7 +93,7 @@ def evaluate(
         if not carry_state:
             stream.reset()
             readout.reset()
-        verdict, clock_us = _play(recording, bundle, stream, readout, clock_us, early)
+        verdict, clock_us = _play(recording, bundle, stream, readout, clock_us, early, size, unit)
         taken, whole = taken + verdict.steps, whole + verdict.of_steps
         predicted = readout.best() if verdict.decided == NOTHING else verdict.decided
         if predicted != NOTHING:
@@ -100,6 +104,7 @@ def evaluate(
                 "label": recording.label,
                 "predicted": predicted,
                 "decided_at_us": verdict.since_us,
+                "notes": list(verdict.notes),
             }
         )
     correct = sum(confusion[label][label] for label in range(classes))
@@ -120,14 +125,17 @@ def _play(
     readout: AnyReadout,
     clock_us: int,
     early: bool,
+    size: tuple[int, int] | None,
+    unit: str | None,
 ) -> tuple[_Verdict, int]:
     """Run one recording on from clock_us; return the verdict and the clock at its end.
 
     early: stop at the first class decided on.
     """
-    steps, encoder = _open(recording, bundle)
+    steps, encoder, notes = _open(recording, bundle, size, unit)
     held = readout.held.index
-    verdict = _Verdict(held, None if held == NOTHING else 0, of_steps=len(steps))
+    since_us = None if held == NOTHING else 0
+    verdict = _Verdict(held, since_us, of_steps=len(steps), notes=notes)
     for step in steps:
         y = stream.step(encoder.encode(step.events))
         at_us = step.end_us - steps[0].start_us
@@ -140,13 +148,17 @@ def _play(
     return verdict, clock_us + (steps[-1].end_us - steps[0].start_us if steps else 0)
 
 
-def _open(recording: Labelled, bundle: Bundle) -> tuple[list[Step], Encoder]:
-    events, size = read_events(recording.path)
+def _open(
+    recording: Labelled, bundle: Bundle, size: tuple[int, int] | None, unit: str | None
+) -> tuple[list[Step], Encoder, tuple[str, ...]]:
+    found = read_recording(recording.path, size, unit)
+    assert found.size is not None
     try:
-        encoder = Encoder(bundle.encoder, bundle.program.input_shape, size)
+        encoder = Encoder(bundle.encoder, bundle.program.input_shape, found.size)
     except InputError as error:
         raise InputError(f"{recording.path}: {error}") from error
-    return slice_recording(HotPixels(size).feed(events), bundle.program), encoder
+    kept = HotPixels(found.size).feed(found.events)
+    return slice_recording(kept, bundle.program), encoder, found.notes
 
 
 def slice_recording(events: Events, program: Program) -> list[Step]:

@@ -101,6 +101,16 @@ FORMATS = {
 unit of its times (None where the user told neither) and returns a `Found`."""
 SOUNDS = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
+UNSAID = (
+    Option("--sensor", "Size of the recording's sensor.", metavar="WxH", panel=PANEL),
+    Option(
+        "--time-unit",
+        "Of the recording's times: us, ns, ms or s.",
+        metavar="UNIT",
+        panel=PANEL,
+    ),
+)
+"""What is to be said of a recording that does not say it itself."""
 PLAYING = (
     Option(
         "--speed",
@@ -109,13 +119,7 @@ PLAYING = (
         panel=PANEL,
     ),
     Option("--loop", "Play the recording again.", bool, default=False, panel=PANEL),
-    Option("--sensor", "Size of the recording's sensor.", metavar="WxH", panel=PANEL),
-    Option(
-        "--time-unit",
-        "Of the recording's times: us, ns, ms or s.",
-        metavar="UNIT",
-        panel=PANEL,
-    ),
+    *UNSAID,
 )
 """What is to be said of a recording."""
 

@@ -10,6 +10,7 @@ from edgesnn.events import events_from_arrays
 from edgesnn.measure.evaluate import evaluate
 from edgesnn.program import Layer, Program
 from edgesnn.senses.encoder import EncoderSpec
+from edgesnn.sources.found import Found
 
 STEP = 10_000
 
@@ -75,11 +76,12 @@ def folder(tmp_path, monkeypatch):
     """A function that makes a folder of recordings, read by a stand-in for the file readers."""
     contents = {}
 
-    def read_events(path):
+    def read_recording(path, size, unit):
         events = contents[path.name]
-        return events, (8, 8) if "small" in path.name else (16, 16)
+        notes = ("mended",) if "odd" in path.name else ()
+        return Found(events, size or ((8, 8) if "small" in path.name else (16, 16)), notes)
 
-    monkeypatch.setattr("edgesnn.measure.evaluate.read_events", read_events)
+    monkeypatch.setattr("edgesnn.measure.evaluate.read_recording", read_recording)
 
     def make(recordings: dict[str, tuple[np.ndarray, int]]):
         for name, (events, _) in recordings.items():
@@ -105,13 +107,19 @@ def test_the_report(bundle, model, folder):
         "n": 3,
         "correct": 2,
         "per_file": [
-            {"file": "one.npz", "label": 0, "predicted": 0, "decided_at_us": 20_000},
-            {"file": "two.npz", "label": 2, "predicted": 2, "decided_at_us": 50_000},
-            {"file": "three.npz", "label": 0, "predicted": 1, "decided_at_us": 20_000},
+            {"file": "one.npz", "label": 0, "predicted": 0, "decided_at_us": 20_000, "notes": []},
+            {"file": "two.npz", "label": 2, "predicted": 2, "decided_at_us": 50_000, "notes": []},
+            {"file": "three.npz", "label": 0, "predicted": 1, "decided_at_us": 20_000, "notes": []},
         ],
         "confusion": [[1, 1, 0], [0, 0, 0], [0, 0, 1]],
         "exit": None,
     }
+
+
+def test_what_was_mended_is_told_of_each_recording(bundle, model, folder):
+    directory = folder({"odd.npz": (recording(0, 0, 0), 0), "good.npz": (recording(1, 1, 1), 1)})
+    report = evaluate(bundle, model, directory, size=(16, 16), unit="us")
+    assert [row["notes"] for row in report["per_file"]] == [["mended"], []]
 
 
 def test_a_recording_that_never_made_it_sure_gets_the_best_guess(bundle, model, folder):
@@ -122,6 +130,7 @@ def test_a_recording_that_never_made_it_sure_gets_the_best_guess(bundle, model, 
         "label": 1,
         "predicted": 1,
         "decided_at_us": None,
+        "notes": [],
     }
     assert report["accuracy"] == 1.0
 
@@ -161,6 +170,7 @@ def test_the_state_is_reset_or_carried_over(bundle, model, folder):
         "label": 0,
         "predicted": 1,
         "decided_at_us": 0,
+        "notes": [],
     }
 
 
