@@ -92,6 +92,7 @@ def _profile() -> Any:
         backend_option(),
         MODEL,
         Option("--steps", "How many steps to time.", int, default=2000, least=1),
+        Option("--energy", "What a step takes, too: measured, and estimated.", bool, default=False),
         JSON,
     ]
     about = "Measure where the time, the memory and the synaptic operations go."

@@ -87,7 +87,7 @@ def show_profile(given: Given) -> None:
         path: Path = given["file"] or sample_path(app, bundle.program.name)
         return open_file(path, bundle, speed=math.inf, loop=True)
 
-    report = profile(named, opened, given["backend"], given["steps"])
+    report = profile(named, opened, given["backend"], given["steps"], given["energy"])
     if given["json"]:
         print_json(report)
         return
@@ -105,6 +105,55 @@ def show_profile(given: Given) -> None:
     )
     if memory is not None:
         print(f"peak memory {memory / 2**20:.0f} MiB")
+    if given["energy"]:
+        _show_energy(report["energy"])
+
+
+def _show_energy(energy: dict[str, Any]) -> None:
+    """Print the three columns one below the other: they do not say the same thing."""
+    print("\nenergy, measured on this machine: what a step takes beyond rest")
+    sensors = table_of(["sensor"], ["idle W", "active W", "uJ per step", "+-"])
+    for row in energy["measured"]["sensors"]:
+        error = row["standard_error_uJ"]
+        sensors.add_row(
+            row["name"],
+            f"{row['idle_w']:.2f}",
+            f"{row['active_w']:.2f}",
+            f"{row['energy_per_step_uJ']:.1f}",
+            "" if error is None else f"{error:.1f}",
+        )
+    if energy["measured"]["sensors"]:
+        show(sensors)
+    for reason in energy["measured"]["reasons"]:
+        print(f"  nothing measured: {reason}")
+    print("energy, estimated: arithmetic only (operations times published constants)")
+    table = table_of(["constants", "include"], ["nJ per step", "dense INT8"])
+    for row in energy["arithmetic"]:
+        own = row["constants"]
+        table.add_row(
+            f"{own['title']}, {own['year']}",
+            own["includes"],
+            f"{row['energy_per_step_nJ']:,.1f}",
+            "" if row["dense_int8_nJ"] is None else f"{row['dense_int8_nJ']:,.1f}",
+        )
+    memory = energy["memory"]
+    table.add_section()
+    table.add_row(
+        "memory, apart",
+        memory["constants"]["includes"],
+        f"{memory['energy_per_step_nJ']:,.1f}",
+        f"{memory['dense_int8_nJ']:,.1f}",
+    )
+    show(table)
+    print("energy, estimated: the same network as dense INT8 on boards that were measured whole")
+    boards = table_of(["board", "include"], ["nJ per step"])
+    for row in energy["boards"]:
+        own = row["constants"]
+        title = f"{own['title']}, {own['year']}"
+        boards.add_row(title, own["includes"], f"{row['dense_int8_nJ']:,.0f}")
+    show(boards)
+    for reason in energy["unknown"].values():
+        print(f"not estimated: {reason}")
 
 
 def _stages(report: dict[str, Any]) -> Table:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from edgesnn.stream.meter import LatencyMeter
 
 if TYPE_CHECKING:  # imported when the time of starting is measured
+    from edgesnn.backend import Model
     from edgesnn.bundle import Bundle
     from edgesnn.events import Source
-    from edgesnn.program import Tensor
+    from edgesnn.program import Program, Tensor
 
 STAGES = ("read", "slice", "encode", "step", "readout", "show")
 STEPS = 2000  # of the timed run: two values lie above the 99.9th percentile
@@ -53,12 +54,14 @@ def profile(
     open_source: Callable[[Bundle], Source],
     backend_name: str = "auto",
     steps: int = STEPS,
+    energy: bool = False,
 ) -> dict[str, Any]:
     """Measure a model on a source; return plain JSON values, see docs/profile.md.
 
     model_name: says which bundle. open_source: opens what is measured on, for a loaded bundle: a
-    recording that plays for ever, at full speed. steps: how many are timed. All three import what
-    they need themselves: that is the start-up time.
+    recording that plays for ever, at full speed. steps: how many are timed. energy: what a step
+    takes, too (see `energy`). The first two import what they need themselves: that is the start-up
+    time.
     Raises InputError for a model, backend or recording that cannot be used.
     """
     began_ns = time.monotonic_ns()
@@ -82,6 +85,7 @@ def profile(
         probe=meter,
     )
     memory = peak_memory_bytes()
+    work = _work(bundle.program, meter.inputs)
     return {
         "model": summary.model,
         "backend": summary.backend,
@@ -96,11 +100,32 @@ def profile(
             "first_step": max(0, meter.first_step_ns - began_ns) / 1e6,
         },
         "peak_memory_bytes": memory,
-        **_work(bundle.program, meter.inputs),
+        **work,
+        **({"energy": _energy(bundle.program, model, meter.inputs, work)} if energy else {}),
     }
 
 
-def _work(program: Any, inputs: list[Tensor]) -> dict[str, Any]:
+def _energy(
+    program: Program, model: Model, inputs: list[Tensor], work: dict[str, Any]
+) -> dict[str, Any]:
+    from edgesnn.measure.energy import estimates, neurons_of
+    from edgesnn.measure.power import measured
+
+    stream = model.stream()
+
+    def run_for(seconds: float) -> int:
+        """Step over the inputs again and again; return how many steps it took."""
+        steps, until = 0, time.monotonic() + seconds
+        while time.monotonic() < until:
+            for x in inputs:
+                stream.step(x)
+            steps += len(inputs)
+        return steps
+
+    return {"measured": measured(run_for), **estimates(work, neurons_of(program))}
+
+
+def _work(program: Program, inputs: list[Tensor]) -> dict[str, Any]:
     from edgesnn.measure.operations import count_work
 
     layers = count_work(program, inputs)
