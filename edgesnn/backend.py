@@ -8,7 +8,7 @@ y      = stream.step(x)                                  one step of `step_us`
 from __future__ import annotations
 
 import importlib
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -93,10 +93,8 @@ def load_model(name: str, bundle: Bundle, *, threads: int = 1) -> tuple[str, Mod
     Raises InputError, BundleError.
     """
     if name == AUTO:
-        try:
-            return "events", backend("events").load(bundle, threads=threads)
-        except (InputError, BundleError):
-            name = "onnx_cpu"
+        engine: Any = backend("events")
+        name = "events" if engine.can_run(bundle.program) else "onnx_cpu"
     return name, backend(name).load(bundle, threads=threads)
 
 

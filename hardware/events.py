@@ -9,6 +9,8 @@ belongs to one thread at a time; ctypes releases the interpreter's lock during a
 from __future__ import annotations
 
 import ctypes
+import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +18,8 @@ import numpy as np
 
 from edgesnn.backend import check_input, check_state, verify
 from edgesnn.bundle import Bundle
-from edgesnn.errors import BundleError
-from edgesnn.hardware.events_library import library
+from edgesnn.errors import BundleError, InputError
+from edgesnn.hardware.events_library import ENGINE, library
 from edgesnn.hardware.events_weights import delayed_synapses, packed_weights
 from edgesnn.program import (
     Add,
@@ -38,6 +40,7 @@ from edgesnn.program import (
 _KINDS: tuple[type[Node], ...] = (Layer, Pool, Upsample, Concat, Add, Fire, Leaky)
 """In the order of the engine's own numbers."""
 _CHECKED_STEPS = 8
+_LARGEST = 1 << 28
 
 
 def load(bundle: Bundle, *, threads: int = 1) -> EventsModel:
@@ -62,10 +65,14 @@ class EventsModel:
 
     def __init__(self, program: Program) -> None:
         self.program = program
+        _check_numbers(program)
         self._library = library()
         self.index = {name: at for at, name in enumerate(program.values)}
         self.plan = self._library.engine_plan(
-            len(self.index), len(program.nodes), self.index[program.output]
+            len(self.index),
+            len(program.nodes),
+            self.index[program.output],
+            program.input_high,
         )
         if not self.plan:
             raise MemoryError(f"no memory for the plan of {program.name}")
@@ -76,6 +83,10 @@ class EventsModel:
             )
         for at, node in enumerate(program.nodes):
             self._add(at, node)
+
+    def __reduce__(self) -> str:
+        """Refuse to be copied or pickled: two owners of one memory."""
+        raise TypeError("a model of the events backend is not copied; load it again")
 
     def __del__(self) -> None:
         """Give the plan's memory back."""
@@ -91,25 +102,25 @@ class EventsModel:
         return int(self._library.engine_bytes(self.plan, None))
 
     def _add(self, at: int, node: Node) -> None:
-        kind = next((k for k, known in enumerate(_KINDS) if type(node) is known), None)
-        if kind is None:
+        if type(node) not in _KINDS:
             raise BundleError(
                 f"{node.name}: the events backend does not run nodes of kind {node.kind!r}; use "
                 "--backend onnx_cpu"
             )
         inputs = np.array([self.index[name] for name in node.reads], np.int32)
+        theta, current = self._tensor(node, "threshold"), self._tensor(node, "current")
         size = {Pool: "size", Upsample: "factor"}.get(type(node))
         _done(
             self._library.engine_node(
                 self.plan,
                 at,
-                kind,
+                _KINDS.index(type(node)),
                 self.index[node.name],
                 *_array(inputs),
                 getattr(node, size) if size else 0,
                 getattr(node, "op", "") == "or",
-                _pointer(self._tensor(node, "threshold")),
-                _pointer(self._tensor(node, "current")),
+                _pointer(theta),
+                _pointer(current),
                 getattr(node, "keep", 0),
             )
         )
@@ -163,7 +174,7 @@ class EventsStream:
             raise MemoryError(f"no memory for a stream of {model.program.name}")
         self._x = np.zeros(self._program.input_shape, np.uint8)
         self._y = np.zeros(self._program.output_shape, np.int32)
-        self._step: Callable[..., None] = self._library.engine_step
+        self._step: Callable[..., int] = self._library.engine_step
         self._arguments = (
             ctypes.c_void_p(self._stream),
             ctypes.c_void_p(self._x.ctypes.data),
@@ -171,16 +182,26 @@ class EventsStream:
         )
         self._ports = state_ports(self._program)
 
+    def __reduce__(self) -> str:
+        """Refuse to be copied or pickled: two owners of one memory."""
+        raise TypeError("a stream of the events backend is not copied; fork() it")
+
     def __del__(self) -> None:
         """Give the stream's memory back."""
         if getattr(self, "_stream", None):
             self._library.engine_free_stream(self._stream)
 
     def step(self, x: Tensor) -> Tensor:
-        """Take x, uint8 (channels, height, width); return y, int32, valid until the next step."""
+        """Take x, uint8 (channels, height, width); return y, int32, valid until the next step.
+
+        Raises InputError for a level above the program's input_high, on which its bounds rest.
+        """
         check_input(self._program, x)
         self._x[:] = x
-        self._step(*self._arguments)
+        if self._step(*self._arguments):
+            raise InputError(
+                f"{self._program.name} takes levels up to {self._program.input_high}, got {x.max()}"
+            )
         return self._y
 
     def snapshot(self) -> State:
@@ -225,6 +246,35 @@ class EventsStream:
             state.get(f"{what}_{node.name}") for what in ("state", "membrane", "fired")
         )
         return history, membrane, fired
+
+
+def can_run(program: Program) -> bool:
+    """Whether the engine is here and knows every kind of node that a program holds."""
+    try:
+        library()
+    except InputError:
+        if os.environ.get(ENGINE):  # who chose a library wants to know
+            raise
+        return False
+    return all(type(node) in _KINDS for node in program.nodes)
+
+
+def _check_numbers(program: Program) -> None:
+    """Raise BundleError for what does not fit the engine's 32-bit numbers."""
+    for name, value in program.values.items():
+        if math.prod(value.shape) > _LARGEST:
+            raise BundleError(f"{name}: the events backend takes values up to {_LARGEST:,}")
+    for node in program.nodes:
+        for field in ("stride", "padding", "groups", "size", "factor", "keep"):
+            number = getattr(node, field, 0)
+            if not isinstance(number, int) or not 0 <= number <= _LARGEST:
+                raise BundleError(f"{node.name}: {field} is {number!r}, wanted a whole number")
+        if isinstance(node, Layer):
+            remembered = (program.history_of(node) + 1) * math.prod(
+                program.values[node.input].shape
+            )
+            if remembered > _LARGEST:
+                raise BundleError(f"{node.name}: it remembers more than {_LARGEST:,} numbers")
 
 
 def _done(result: int) -> None:

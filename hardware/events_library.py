@@ -10,11 +10,12 @@ from pathlib import Path
 
 from edgesnn.errors import InputError
 
+ENGINE = "EDGESNN_ENGINE"
 _NAME = "_engine"
 _SUFFIXES = (".so", ".pyd", ".dylib")
 _INT = c_int32
 _CALLS: dict[str, tuple[type | None, list[type]]] = {
-    "engine_plan": (c_void_p, [_INT] * 3),
+    "engine_plan": (c_void_p, [_INT] * 4),
     "engine_free_plan": (None, [c_void_p]),
     "engine_shape": (None, [c_void_p, *[_INT] * 5]),
     "engine_node": (
@@ -33,7 +34,7 @@ _CALLS: dict[str, tuple[type | None, list[type]]] = {
     "engine_stream": (c_void_p, [c_void_p]),
     "engine_free_stream": (None, [c_void_p]),
     "engine_bytes": (c_int64, [c_void_p, c_void_p]),
-    "engine_step": (None, [c_void_p] * 3),
+    "engine_step": (_INT, [c_void_p] * 3),
     "engine_reset": (None, [c_void_p]),
     "engine_get_history": (None, [c_void_p, _INT, c_void_p]),
     "engine_set_history": (None, [c_void_p, _INT, c_void_p]),
@@ -47,7 +48,7 @@ def library_path() -> Path | None:
 
     EDGESNN_ENGINE in the environment names another build, for sanitizers and experiments.
     """
-    if chosen := os.environ.get("EDGESNN_ENGINE"):
+    if chosen := os.environ.get(ENGINE):
         return Path(chosen)
     here = Path(__file__).parent
     found = [path for path in here.glob(f"{_NAME}*") if path.suffix in _SUFFIXES]

@@ -57,9 +57,7 @@ def estimates(work: dict[str, Any], neurons: int) -> dict[str, Any]:
         )
         updates = neurons * table["update_pJ"] + spikes * table["spike_pJ"]
         as_dense, whole = None, 0.0
-        if table.get(
-            "dense"
-        ):  # elsewhere the figures are those of machines without dense arithmetic
+        if table.get("dense"):  # the others are of machines without dense arithmetic
             as_dense = dense * table["MAC_pJ"]
             whole = counted["dense_ACs"] * table["AC_pJ"] + counted["dense_MACs"] * table["MAC_pJ"]
         arithmetic.append(

@@ -5,7 +5,8 @@
  *
  * Every value (x and each node's output) lies channels last: index = cell * C + channel; a flat
  * value of n features is one cell of n channels. What is uint8 is also a list of the indices that
- * are not 0. All sums are int32: a program's bounds are proven before it comes here.
+ * are not 0. Sums are int32, or int16 where the program's bounds prove that they fit; the bounds
+ * are proven before a program comes here, and rest on x: a level above `input_high` is refused.
  */
 #ifndef EDGESNN_ENGINE_H
 #define EDGESNN_ENGINE_H
@@ -68,7 +69,7 @@ typedef struct {
 } node_t;
 
 typedef struct {
-    int32_t values, nodes, output;
+    int32_t values, nodes, output, input_high;
     shape_t *shape;
     node_t *node;
     int64_t bytes;

@@ -34,11 +34,12 @@ API void engine_free_plan(plan_t *plan)
     free(plan);
 }
 
-API plan_t *engine_plan(int32_t values, int32_t nodes, int32_t output)
+API plan_t *engine_plan(int32_t values, int32_t nodes, int32_t output, int32_t input_high)
 {
     plan_t *plan = calloc(1, sizeof *plan);
     if (!plan) return NULL;
     plan->values = values, plan->nodes = nodes, plan->output = output;
+    plan->input_high = input_high;
     if (COPY(plan->shape, NULL, values) || COPY(plan->node, NULL, nodes)) {
         engine_free_plan(plan);
         return NULL;

@@ -69,9 +69,13 @@ API int64_t engine_bytes(const plan_t *plan, const stream_t *s)
     return s ? s->bytes : plan->bytes;
 }
 
-/* Make the list of what is not 0 in x, channels first. */
-static void take(const shape_t *shape, const uint8_t *x, value_t *v)
+/* Make the list of what is not 0 in x, channels first; return -1 where a level is above `high`:
+ * every bound of the program rests on it. */
+static int take(const shape_t *shape, const uint8_t *x, int32_t high, value_t *v)
 {
+    uint8_t largest = 0;
+    for (int32_t i = 0; i < shape->size; i++) largest = x[i] > largest ? x[i] : largest;
+    if (largest > high) return -1;
     forget(v);
     for (int32_t i = 0; i < shape->size;) {
         uint64_t eight = 1;
@@ -86,14 +90,16 @@ static void take(const shape_t *shape, const uint8_t *x, value_t *v)
                 }
         i = end;
     }
+    return 0;
 }
 
-API void engine_step(stream_t *s, const uint8_t *x, int32_t *y)
+/* One step; -1, with nothing done, where x holds a level that the program does not take. */
+API int32_t engine_step(stream_t *s, const uint8_t *x, int32_t *y)
 {
     const plan_t *plan = s->plan;
     const shape_t *shape = plan->shape + plan->output;
     const value_t *v = s->value + plan->output;
-    take(plan->shape, x, s->value);
+    if (take(plan->shape, x, plan->input_high, s->value)) return -1;
     for (int32_t i = 0; i < plan->nodes; i++)
         node_step(plan, plan->node + i, s->memory + i, s->value);
     for (int32_t cell = 0; cell < shape->cells; cell++)
@@ -101,6 +107,7 @@ API void engine_step(stream_t *s, const uint8_t *x, int32_t *y)
             const int32_t at = cell * shape->channels + c;
             y[c * shape->cells + cell] = shape->is_sum ? v->sum[at] : v->dense[at];
         }
+    return 0;
 }
 
 API void engine_reset(stream_t *s)

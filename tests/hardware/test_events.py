@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from edgesnn.hardware import events_library
 from edgesnn.hardware.events import EventsModel
 from edgesnn.hardware.events_weights import packed_weights
 from edgesnn.hardware.reference import Reference, run_sequence
-from edgesnn.program import Add, Layer, Node, Program
+from edgesnn.program import Add, Concat, Fire, Layer, Leaky, Node, Program, Upsample
 
 built = contract.UNBUILT
 
@@ -46,7 +47,7 @@ def check(program: Program, steps: int = 12) -> None:
 
 
 @built
-@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 2), (1, 4)])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 2), (1, 4), (9, 7)])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("padding", [0, 2])
 @pytest.mark.parametrize("groups", [1, 2])
@@ -138,6 +139,7 @@ def test_without_the_engine_auto_is_onnx_and_events_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     events_library.library.cache_clear()
+    monkeypatch.delenv(events_library.ENGINE, raising=False)
     monkeypatch.setattr(events_library, "library_path", lambda: None)
     bundle = load_bundle("keyword")
     try:
@@ -169,3 +171,82 @@ def test_streams_may_outlive_the_plan_when_a_program_ends() -> None:
     model.plan = None
     stream.__del__()
     stream._stream = None
+
+
+@built
+def test_a_level_above_the_programs_is_refused_and_changes_nothing() -> None:
+    """All bounds rest on it: sums of 16 bits would wrap, pools of 8 bits too."""
+    program = gesture_shaped()
+    stream, xs = EventsModel(program).stream(), frames(program, 20, 4)
+    contract.streamed(stream, xs[:10])
+    wrong = xs[10].copy()
+    wrong[0, 0, 0] = program.input_high + 1
+    with pytest.raises(InputError, match=f"takes levels up to {program.input_high}, got"):
+        stream.step(wrong)
+    assert np.array_equal(contract.streamed(stream, xs[10:]), run_sequence(program, xs)[10:])
+
+
+@built
+def test_tensors_that_are_views_of_others_are_read_before_they_go() -> None:
+    rng = np.random.default_rng(0)
+    layer = Layer("sums", "x", "w", padding=1)
+    neurons = Leaky("y", "sums", "theta", "current", 200)
+    tensors = {
+        "w": rng.integers(-9, 10, (6, 2, 3, 3), np.int8),
+        "theta": rng.integers(20, 60, 12, np.int32)[::2],
+        "current": rng.integers(-3, 1, 12, np.int32)[::2],
+    }
+    check(Program("views", 1000, (2, 9, 7), 3, (layer, neurons), "y", tensors))
+
+
+@built
+def test_sizes_and_steps_that_do_not_fit_are_refused() -> None:
+    tensors = {"w": np.ones((1, 1, 1, 1), np.int8)}
+    far = Layer("y", "x", "w", stride=2**32)
+    wide = Upsample("y", "x", 2**15)
+    for node, said in ((far, "y: stride is 4294967296"), (wide, "y: .* takes values up to")):
+        with pytest.raises(BundleError, match=said):
+            EventsModel(Program("large", 1000, (1, 1, 1), 1, (node,), "y", tensors))
+
+
+@built
+def test_streams_are_forked_not_copied() -> None:
+    model = EventsModel(gesture_shaped())
+    for thing in (model, model.stream()):
+        with pytest.raises(TypeError, match="is not copied"):
+            copy.copy(thing)
+
+
+@built
+def test_auto_does_not_hide_a_parity_vector_that_differs() -> None:
+    bundle = load_bundle("keyword")
+    parity = bundle.parity | {"y": bundle.parity["y"] + 1}
+    with pytest.raises(BundleError, match="step 0 of the parity vector differs"):
+        load_model(AUTO, replace(bundle, parity=parity))
+
+
+@built
+def test_maps_side_by_side_and_sums_made_larger() -> None:
+    """Flat values concatenated, int32 upsampled, taps of nothing, kernels larger than the map."""
+    rng = np.random.default_rng(2)
+    nodes = (
+        Layer("a", "x", "wide", "nothing", padding=3),
+        Layer("b", "x", "wide", "late", padding=3),
+        Add("sum", ("a", "b"), None),
+        Upsample("large", "sum", 2),
+        Fire("fired", "large", "theta"),
+        Layer("one", "fired", "line", threshold="theta", op="linear"),
+        Layer("two", "x", "short", threshold="theta", op="linear"),
+        Concat("both", ("one", "two", "one")),
+        Layer("y", "both", "last", op="linear"),
+    )
+    tensors = {
+        "wide": rng.integers(-9, 10, (3, 2, 7, 7), np.int8),
+        "nothing": np.zeros((1, 4), np.int8),
+        "late": np.array([[0, 0, -2, 0]], np.int8),
+        "theta": np.array([5, 0, 9], np.int32),
+        "line": rng.integers(-9, 10, (3, 3 * 8 * 6), np.int8),
+        "short": rng.integers(-9, 10, (3, 2 * 4 * 3), np.int8),
+        "last": rng.integers(-9, 10, (4, 9), np.int8),
+    }
+    check(Program("sides", 1000, (2, 4, 3), 5, nodes, "y", tensors), steps=30)
