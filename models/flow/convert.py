@@ -1,0 +1,87 @@
+"""From the trained flow network to an exact integer program, one for each grid of cells.
+
+The weights are the integers of the forward pass and batch norm becomes one threshold per channel,
+as for the other networks; the windows of the first layer are fixed taps of 0 and 1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgesnn.program import Add, Concat, Layer, Node, Program, Tensor, Upsample
+from edgesnn.quantize.integers import check_exact, integers
+
+from .data import HIGHEST
+from .net import BINS, LAYERS, MEMORY, WINDOWS
+from .scenes import STEP_US
+
+if TYPE_CHECKING:
+    from ..layers.psn import SpikingConv
+    from .net import FlowNet
+
+
+def flow_program(net: FlowNet, height: int, width: int) -> Program:
+    """Return the program for a grid of height x width cells, multiples of 8.
+
+    Its output, int32 (3, height / 2, width / 2), times `net.unit()` is flow (cells per step) and
+    evidence. Raises BundleError when a sum could leave the range in which training was exact.
+    """
+    tensors: dict[str, Tensor] = {"windows": np.zeros((len(WINDOWS), MEMORY), np.int8)}
+    for row, (begin, end) in zip(tensors["windows"], WINDOWS, strict=True):
+        row[begin:end] = 1
+    inputs = {
+        "near": "x",
+        "middle": "near",
+        "far": "middle",
+        "deep1": "far",
+        "deep2": "deep1",
+        "middle_up": "both_middle",
+        "near_up": "both_near",
+    }
+    joined = {"middle_up": ("middle", "deep2"), "near_up": ("near", "middle_up")}
+    nodes: list[Node] = []
+    names: dict[int, str] = {}
+    for name in LAYERS:
+        layer: SpikingConv = net.layers[name]  # type: ignore[assignment]
+        weight = names.setdefault(id(layer.shared), f"w_{name}")
+        tensors[weight] = integers(layer.shared.integers(), np.int8)
+        tensors[f"theta_{name}"] = integers(layer.threshold.integers(), np.int32)
+        if name in joined:
+            fine, coarse = joined[name]
+            nodes += [Upsample(f"up_{coarse}", coarse, 2)]
+            nodes += [Concat(inputs[name], (fine, f"up_{coarse}"))]
+        nodes.append(
+            Layer(
+                name=name,
+                input=inputs[name],
+                weight=weight,
+                taps="windows" if name == "near" else None,
+                threshold=f"theta_{name}",
+                stride=layer.stride,
+                padding=layer.padding,
+            )
+        )
+    sums = []
+    scales = (("deep2", 4), ("middle_up", 2), ("near_up", 1))
+    for (source, factor), weight_of in zip(scales, net.predictor_integers(), strict=True):
+        tensors[f"w_flow_{source}"] = integers(weight_of, np.int8)
+        padding = weight_of.shape[-1] // 2
+        nodes.append(Layer(f"flow_{source}", source, f"w_flow_{source}", padding=padding))
+        sums.append(f"flow_{source}")
+        if factor > 1:
+            nodes.append(Upsample(f"flow_up_{source}", sums[-1], factor))
+            sums[-1] = f"flow_up_{source}"
+    nodes.append(Add("flow", tuple(sums)))
+    return check_exact(
+        Program(
+            name="flow",
+            step_us=STEP_US,
+            input_shape=(2 * BINS, height, width),
+            input_high=HIGHEST,
+            nodes=tuple(nodes),
+            output="flow",
+            tensors=tensors,
+        )
+    )

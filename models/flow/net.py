@@ -1,0 +1,129 @@
+"""The flow network: time in the first layer's windows, spikes between layers, sums that add up.
+
+x          (2 BINS, H, W)           event counts of the two halves of a step of 10 ms, 7 at most
+windows    sums over 1, 1, 2, 4, 6 and 10 steps of growing age    fixed taps of 0 and 1: 240 ms
+near       5x5 stride 2             -> (32, H/2, W/2)
+middle     3x3 stride 2             -> (48, H/4, W/4)
+far        3x3 stride 2             -> (112, H/8, W/8)
+deep1,2    3x3, one kernel for both -> (112, H/8, W/8)
+middle_up  3x3 on middle and deep2  -> (48, H/4, W/4)
+near_up    3x3 on near and middle_up-> (32, H/2, W/2)
+flow       3x3 of deep2 + 3x3 of middle_up + 1x1 of near_up -> (3, H/2, W/2) integer sums
+
+After Cuadrado et al. 2023: a U-Net of binary activations whose temporal filters take the place of
+recurrence, and predictions from coarse to fine that add up. The three predictors share one unit, so
+that their sums can be added as integers, and have no bias: no spikes, no flow. The third output is
+the evidence c: the relative error to expect is exp(-c).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, round_through
+
+BINS = 2
+WINDOWS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 14), (14, 24))
+"""First and last age (exclusive) of the inputs that a window sums, in steps."""
+MEMORY = WINDOWS[-1][1]
+OUTPUTS = 3
+LAYERS = ("near", "middle", "far", "deep1", "deep2", "middle_up", "near_up")
+
+
+class BusyThreshold(Threshold):
+    """Batch norm and comparison whose statistics are those of the cells where something happens.
+
+    Most cells of most moments are silent and stay so, whatever the threshold; counted among the
+    others they would make it depend on how empty a scene is.
+    """
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Take h, (..., channels), integers in float32; return spikes of the same shape."""
+        flat = h.reshape(-1, h.shape[-1])
+        busy = (flat != 0).any(1).nonzero()[:, 0]
+        if self.training and len(busy) < 2:
+            return torch.zeros_like(h)
+        spikes = torch.zeros_like(flat).index_copy(0, busy, super().forward(flat[busy]))
+        return spikes.view(h.shape)
+
+
+class FlowNet(nn.Module):
+    """See the module's head. Input: the windows' sums (B, windows * 2 BINS, H, W), filter-major.
+
+    Steps are independent of each other behind the windows, so a batch is of single moments.
+    H, W: multiples of 8. Output: the running sums from coarse to fine, each (B, 3, H/2, W/2), in
+    cells per step.
+    """
+
+    def __init__(self, near: int = 32, middle: int = 48, far: int = 112) -> None:
+        super().__init__()
+        self.sizes = (near, middle, far)
+        inputs = 2 * BINS * len(WINDOWS)
+        first, deep = QuantWeight(near, inputs, 5, 5), QuantWeight(far, far, 3, 3)
+        with torch.no_grad():  # a window of n steps holds n times the events
+            for m, (begin, end) in enumerate(WINDOWS):
+                first.weight[:, 2 * BINS * m : 2 * BINS * (m + 1)] /= end - begin
+        self.layers = nn.ModuleDict(
+            {
+                "near": SpikingConv(first, stride=2),
+                "middle": SpikingConv(QuantWeight(middle, near, 3, 3), stride=2),
+                "far": SpikingConv(QuantWeight(far, middle, 3, 3), stride=2),
+                "deep1": SpikingConv(deep),
+                "deep2": SpikingConv(deep),
+                "middle_up": SpikingConv(QuantWeight(middle, middle + far, 3, 3)),
+                "near_up": SpikingConv(QuantWeight(near, near + middle, 3, 3)),
+            }
+        )
+        for layer in self.layers.values():
+            assert isinstance(layer, SpikingConv)
+            layer.threshold = BusyThreshold(layer.shared.weight.shape[0])
+        kernels = ((far, 3), (middle, 3), (near, 1))
+        self.predictors = nn.ModuleList([QuantWeight(OUTPUTS, c, k, k) for c, k in kernels])
+        with torch.no_grad():
+            for predictor in self.predictors:
+                predictor.weight.mul_(0.2)  # type: ignore[operator]
+
+    def forward(self, windows: Tensor) -> list[Tensor]:
+        """Take the windows' sums; return the predictions' running sums, coarse to fine."""
+        spikes = self._layer("near", windows)
+        near = spikes
+        middle = self._layer("middle", near)
+        deep = self._layer("far", middle)
+        deep = self._layer("deep2", self._layer("deep1", deep))
+        middle_up = self._layer("middle_up", torch.cat([middle, _up(deep, 2)], 1))
+        near_up = self._layer("near_up", torch.cat([near, _up(middle_up, 2)], 1))
+        coarse, fine, finest = (
+            F.conv2d(x, w, padding=w.shape[-1] // 2)
+            for x, w in zip((deep, middle_up, near_up), self.predictor_integers(), strict=True)
+        )
+        sums = [_up(coarse, 4)]
+        sums.append(sums[0] + _up(fine, 2))
+        sums.append(sums[1] + finest)
+        return [s * self.unit() for s in sums]
+
+    def _layer(self, name: str, x: Tensor) -> Tensor:
+        spikes: Tensor = self.layers[name](x[None])[0]
+        return spikes
+
+    def predictor_integers(self) -> list[Tensor]:
+        """The predictors' weights in their one unit, integers in [-127, 127], straight-through."""
+        unit = self.unit()
+        return [round_through(weight / unit) for weight in self._predictor_weights()]
+
+    def unit(self) -> Tensor:
+        """Value of one integer of the output: cells per step."""
+        peaks = [weight.detach().abs().amax() for weight in self._predictor_weights()]
+        return torch.stack(peaks).amax().clamp_min(1e-8) / WEIGHT_LIMIT
+
+    def _predictor_weights(self) -> list[Tensor]:
+        return [p.weight for p in self.predictors if isinstance(p, QuantWeight)]
+
+    def rates(self) -> list[Tensor]:
+        """Spikes per neuron of each layer at the last forward pass."""
+        return [layer.rate for layer in self.layers.values()]  # type: ignore[misc]
+
+
+def _up(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="nearest")

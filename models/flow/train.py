@@ -1,0 +1,213 @@
+"""Train the flow network on simulated scenes that are made while it trains.
+
+Every `check` updates it validates on scenes that are never trained on, prints one line, appends it
+to OUT/log.jsonl and writes OUT/last.pt, from which `--resume` goes on.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ..checkpoints import (
+    LAST,
+    descend,
+    go_on_with,
+    read_checkpoint,
+    tell,
+    trainers,
+    write_checkpoint,
+)
+from .data import AWAY, MOMENTS, Moment, Moments, moment, scene
+from .net import FlowNet
+
+HELD_OUT = 1_000_000
+"""Seed of the scenes that are only validated on: far from any seed of a training."""
+SCALES = (0.3, 0.5, 1.0)
+"""Weights of the three running sums in the loss, coarse to fine."""
+SMALL = 0.08
+"""Cells per step: errors of slower motion are compared with this."""
+SMALL_AT_FIRST = 1.0
+"""The same when the training begins: with small motion weighing much, to say nothing is a valley
+that it does not leave again. It falls to SMALL in the first SETTLED of the updates."""
+SETTLED = 0.3
+LEAST_RATE = 0.06
+"""Spikes per neuron below which a layer is pulled up again."""
+BANDS = (0.0, 0.1, 0.3, 0.75, 1.5, 3.0, math.inf)
+"""Borders of the speeds by which the held-out error is told, cells per step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the result. decay: share of the updates in which the rate falls."""
+
+    updates: int = 40_000
+    batch: int = 32
+    rate: float = 6e-4
+    decay: float = 0.3
+    weight_decay: float = 1e-3
+    angle: float = 0.3
+    absolute: float = 0.1
+    evidence: float = 0.05
+    seed: int = 0
+    check: int = 500
+
+
+def small_at(update: int, recipe: Recipe) -> float:
+    """What errors of slow motion are compared with at an update, cells per step."""
+    progress = min(1.0, update / (SETTLED * recipe.updates))
+    return float(SMALL_AT_FIRST ** (1 - progress) * SMALL**progress)
+
+
+def loss_of(
+    sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe, small: float
+) -> Tensor:
+    """Relative error, angle and evidence, weighted over cells and scales.
+
+    flow (B, 2, h, w): cells per step; weight (B, h, w). The angle is that of Cuadrado et al. 2023,
+    where something moves. The evidence c is the likelihood of an error r of mean exp(-c): it
+    costs r exp(c) - c and moves nothing but itself and the layers that it is read from.
+    """
+    total = weight.sum().clamp_min(1)
+    speed = flow.square().sum(1).sqrt()
+    loss = flow.new_zeros(())
+    for y, scale in zip(sums, SCALES, strict=True):
+        error = ((y[:, :2] - flow).square().sum(1) + 1e-6).sqrt()
+        relative = error / (speed + small)
+        length = (y[:, :2].square().sum(1) + 1e-6).sqrt()
+        cosine = (y[:, :2] * flow).sum(1) / (length * speed.clamp_min(1e-3))
+        angle = torch.arccos(cosine.clamp(-1 + 1e-3, 1 - 1e-3)) * (speed > 0.03)
+        c = y[:, 2].clamp(-1, 4)
+        evidence = relative.detach().clamp_max(10) * torch.exp(c) - c
+        each = relative + recipe.absolute * error + recipe.angle * angle
+        each = each + recipe.evidence * evidence
+        loss = loss + scale * (weight * each).sum() / total
+    return loss
+
+
+def rate_at(update: int, recipe: Recipe) -> float:
+    """The share of the full rate: a short rise, level, and a straight fall at the end."""
+    rise = min(1.0, (update + 1) / 300)
+    left = (recipe.updates - update) / max(1.0, recipe.decay * recipe.updates)
+    return rise * min(1.0, max(0.005, left))
+
+
+def held_out(count: int = 160, each: int = 3) -> list[Moment]:
+    """Moments of scenes that are never trained on."""
+    found = []
+    for number in range(count):
+        rng = np.random.default_rng((HELD_OUT, 1, number))
+        one = scene(HELD_OUT, number)
+        found += [moment(rng, one) for _ in range(each)]
+    return found
+
+
+@torch.no_grad()
+def errors(net: FlowNet, moments: list[Moment]) -> dict[str, Any]:
+    """Held-out errors over the cells with events: by cell, by moment and by speed."""
+    net.eval()
+    wrong, speeds, angles, frames = [], [], [], []
+    for at in range(0, len(moments), 32):
+        windows, flow, weight = (
+            torch.stack(part) for part in zip(*moments[at : at + 32], strict=True)
+        )
+        y = net(windows.float())[-1][:, :2]
+        seen = weight > 2 * AWAY
+        error, speed = (y - flow).norm(dim=1), flow.norm(dim=1)
+        relative = error / (speed + SMALL)
+        frames += [float(r[s].mean()) for r, s in zip(relative, seen, strict=True) if s.any()]
+        cosine = (y * flow).sum(1) / (y.norm(dim=1) * speed).clamp_min(1e-6)
+        wrong.append(error[seen])
+        speeds.append(speed[seen])
+        angles.append(torch.rad2deg(torch.arccos(cosine[seen & (speed > 0.1)].clamp(-1, 1))))
+    e, v = torch.cat(wrong), torch.cat(speeds)
+    bands = [(v >= a) & (v < b) for a, b in zip(BANDS, BANDS[1:], strict=False)]
+    return {
+        "aee": round(float(e.mean()), 4),
+        "relative": round(float((e / (v + SMALL)).mean()), 4),
+        "frame": round(float(np.mean(frames)), 4),
+        "angle": round(float(torch.cat(angles).mean()), 2),
+        "bands": [round(float((e / (v + SMALL))[b].mean()), 3) for b in bands],
+    }
+
+
+def train(out: Path, recipe: Recipe, start: Path | None = None, resume: bool = False) -> FlowNet:
+    """Train and return the network; files go to `out`. start: checkpoint to begin with."""
+    torch.manual_seed(recipe.seed)
+    torch.set_num_threads(1)  # the scenes need the other core
+    out.mkdir(parents=True, exist_ok=True)
+    net = FlowNet()
+    if start is not None:
+        net.load_state_dict(flow_checkpoint(start)["net"])
+    optimiser = torch.optim.AdamW(
+        net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: rate_at(n, recipe))
+    done = 0
+    if resume and (out / LAST).exists():
+        saved = flow_checkpoint(out / LAST)
+        net.load_state_dict(saved["net"])
+        go_on_with(saved, optimiser, schedule)
+        done = saved["updates"]
+    cv2.setNumThreads(1)
+    moments = Moments(recipe.seed, first=done * recipe.batch // MOMENTS)
+    check = held_out()
+    began, losses = time.monotonic(), []
+    # A process that is forked after OpenCV has started threads waits for them for ever.
+    loader = DataLoader(
+        moments,
+        batch_size=recipe.batch,
+        num_workers=1,
+        prefetch_factor=16,
+        multiprocessing_context="spawn",
+    )
+    batches = iter(loader)
+    for update in range(done + 1, recipe.updates + 1):
+        windows, flow, weight = next(batches)
+        net.train()
+        small = small_at(update, recipe)
+        loss = loss_of(net(windows.float()), flow, weight, recipe, small)
+        loss = loss + sum(torch.relu(LEAST_RATE - rate) for rate in net.rates())
+        descend(loss, optimiser, net)
+        schedule.step()
+        losses.append(float(loss.detach()))
+        if update % recipe.check == 0 or update == recipe.updates:
+            line: dict[str, Any] = {
+                "update": update,
+                "loss": round(float(np.mean(losses)), 4),
+                **errors(net, check),
+                "rates": [round(float(rate.detach()), 3) for rate in net.rates()],
+                "minutes": round((time.monotonic() - began) / 60, 1),
+            }
+            losses = []
+            tell(out, line)
+            state = {
+                "net": net.state_dict(),
+                "updates": update,
+                "recipe": asdict(recipe),
+                "sizes": list(net.sizes),
+            }
+            write_checkpoint(out, state | trainers(optimiser, schedule))
+    return net
+
+
+def flow_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; raises InputError when it is missing or not one of ours."""
+    return read_checkpoint(path, ("net", "sizes"), "the flow network")
+
+
+def network_from(path: Path) -> FlowNet:
+    """Return the network of a checkpoint, in eval mode."""
+    state = flow_checkpoint(path)
+    net = FlowNet(*state["sizes"])
+    net.load_state_dict(state["net"])
+    return net.eval()

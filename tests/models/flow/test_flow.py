@@ -1,0 +1,118 @@
+"""Scenes whose flow is exact, moments drawn from them, and a program that is the network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+import torch  # noqa: E402
+
+from edgesnn.hardware.reference import run_sequence  # noqa: E402
+from edgesnn.models.flow.convert import flow_program  # noqa: E402
+from edgesnn.models.flow.data import (  # noqa: E402
+    CROP,
+    HIGHEST,
+    counts_of,
+    moment,
+    scene,
+    windows_of,
+)
+from edgesnn.models.flow.net import BINS, FlowNet  # noqa: E402
+from edgesnn.models.flow.scenes import (  # noqa: E402
+    CELL,
+    CENTRES,
+    GRID,
+    SENSOR,
+    STEP_US,
+    STEPS,
+    TOP_SPEED,
+    random_scene,
+    scene_events,
+)
+from edgesnn.models.flow.textures import SIDE, outline, texture  # noqa: E402
+from edgesnn.models.flow.train import Recipe, train  # noqa: E402
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flow_is_where_a_point_of_the_surface_goes(seed: int) -> None:
+    """Over 2 ms, against the maps themselves."""
+    made = random_scene(np.random.default_rng(seed))
+    t, dt = 0.11, 2e-3
+    for surface in (made.plane, *made.objects):
+        before, after = surface.maps(np.array([t - dt / 2, t + dt / 2]))
+        points = np.linalg.inv(before) @ np.c_[CENTRES[::97], np.ones(len(CENTRES[::97]))].T
+        moved = after @ points
+        middle = (CENTRES[::97] + (moved[:2] / moved[2]).T) / 2
+        found = surface.flow(t, middle) * dt
+        wanted = (moved[:2] / moved[2]).T - CENTRES[::97]
+        assert np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max() + 1e-3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scene_is_the_same_for_the_same_seed_and_within_its_limits(seed: int) -> None:
+    events, flow = scene_events(np.random.default_rng(seed))
+    again, same = scene_events(np.random.default_rng(seed))
+    assert events.tolist() == again.tolist() and np.array_equal(flow, same)
+    assert flow.shape == (STEPS, 2, GRID, GRID) and np.isfinite(flow).all()
+    assert np.hypot(flow[:, 0], flow[:, 1]).max() < 1.5 * TOP_SPEED * STEP_US * 1e-6
+    assert (np.diff(events["t"]) >= 0).all() and events["t"].max() <= STEPS * STEP_US + 1
+
+
+def test_surfaces_are_standardised_and_outlines_are_shares() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        picture = texture(rng)
+        assert picture.shape == (SIDE, SIDE) and abs(picture.mean()) < 1e-3
+        assert picture.std() == pytest.approx(1, abs=1e-3)
+        alpha = outline(rng)
+        assert 0 <= alpha.min() and 0.5 < alpha.max() <= 1.001
+
+
+def test_every_event_is_counted_once() -> None:
+    events, _ = scene_events(np.random.default_rng(5))
+    counts = counts_of(events, STEPS, (SENSOR, SENSOR), CELL)
+    assert counts.shape == (STEPS * BINS, 2, GRID, GRID)
+    assert counts.max() < 255 and counts.sum() == np.count_nonzero(events["t"] <= STEPS * STEP_US)
+
+
+def test_moments_turn_flow_with_the_picture() -> None:
+    """Mirrored, transposed, coarser: no moment is faster than the scene it was drawn from."""
+    one = scene(0, 9)
+    fastest = float(np.hypot(*one.flow.astype(float).transpose(1, 0, 2, 3)).max())
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        windows, flow, weight = moment(rng, one)
+        assert windows.shape == (24, CROP, CROP) and flow.shape == (2, CROP // 2, CROP // 2)
+        assert weight.shape == flow.shape[1:] and torch.isfinite(flow).all()
+        assert float(flow.norm(dim=0).max()) <= fastest + 0.01
+
+
+def test_the_program_is_the_network_bit_for_bit() -> None:
+    """Streamed over 30 steps: the windows of the program are those that were trained on."""
+    torch.manual_seed(0)
+    net = FlowNet(near=8, middle=12, far=16)
+    rng = np.random.default_rng(0)
+    xs = (rng.random((30, 2 * BINS, 16, 24)) < 0.2) * rng.integers(1, HIGHEST + 1, (30, 4, 16, 24))
+    xs = xs.astype(np.uint8)
+    counts = xs.reshape(30 * BINS, 2, 16, 24)
+    seen = np.stack([windows_of(counts[: (t + 1) * BINS]) for t in range(30)])
+    with torch.no_grad():
+        net.train()
+        for _ in range(40):  # so that thresholds are those of the data
+            net(torch.from_numpy(seen).float())
+        net.eval()
+        wanted = net(torch.from_numpy(seen).float())[-1] / net.unit()
+    found = run_sequence(flow_program(net, 16, 24), xs)
+    assert found.any() and np.array_equal(found, np.rint(wanted.numpy()))
+
+
+def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(
+        "edgesnn.models.flow.train.held_out",
+        lambda: [moment(np.random.default_rng(i), scene(1, i)) for i in range(2)],
+    )
+    train(tmp_path, Recipe(updates=2, batch=2, check=2))
+    train(tmp_path, Recipe(updates=3, batch=2, check=2), resume=True)
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ['{"update": 2', '{"update": 3']
