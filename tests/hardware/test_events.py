@@ -250,3 +250,26 @@ def test_maps_side_by_side_and_sums_made_larger() -> None:
         "last": rng.integers(-9, 10, (4, 9), np.int8),
     }
     check(Program("sides", 1000, (2, 4, 3), 5, nodes, "y", tensors), steps=30)
+
+
+@built
+def test_delays_go_on_from_any_snapshot() -> None:
+    """Every seven steps, longer than the longest delay, into a stream in the middle of others."""
+    rng = np.random.default_rng(5)
+    tensors = {
+        "w": rng.integers(-9, 10, (5, 24), np.int8),
+        "d": rng.integers(0, 4, (5, 24), np.int8),
+        "taps": np.array([[3, -2]], np.int8),
+    }
+    layer = Layer("y", "x", "w", "taps", op="linear", delays="d")
+    program = Program("delays", 1000, (2, 4, 3), 3, (layer,), "y", tensors)
+    xs = frames(program, 60, 2, density=0.5)
+    wanted = run_sequence(program, xs)
+    model = EventsModel(program)
+    stream, other = model.stream(), model.stream()
+    for t, x in enumerate(xs):
+        assert np.array_equal(stream.step(x), wanted[t])
+        if t % 7 == 6:
+            other.step(xs[-t])
+            other.restore(stream.snapshot())
+            stream, other = other, stream
