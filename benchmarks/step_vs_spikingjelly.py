@@ -3,8 +3,9 @@
     pip install spikingjelly==2.0.0      (the first release on PyPI that has SlidingPSN)
     python benchmarks/step_vs_spikingjelly.py --bundle gesture      (or keyword, mnist, ...)
 
-The peer is written as its users would (`spikingjelly_network.py`), and run in
-`torch.inference_mode`. Both see the same inputs and must give the same outputs before any time is
+Both of our CPU backends take part, events and onnx_cpu (events where it was built). The peer is
+written as its users would (`spikingjelly_network.py`), and run in
+`torch.inference_mode`. All see the same inputs and must give the same outputs before any time is
 taken; then blocks of steps alternate, so that a noisy machine is noisy for both. The fastest steps
 are printed beside the medians: on a machine that others use, long steps are interrupted more often
 than short ones. Networks that run in trials start each trial, of both, from rest.
@@ -16,16 +17,20 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from spikingjelly_network import spikingjelly_network
 
-from edgesnn.backend import backend
+from edgesnn.backend import load_model
 from edgesnn.bundle import Bundle, load_bundle
 from edgesnn.decide.trial import TrialSpec
+from edgesnn.hardware.events_library import library_path
 from edgesnn.program import Program, Tensor
 
+BACKENDS = ("events", "onnx_cpu") if library_path() else ("onnx_cpu",)
+PEER = "SpikingJelly single step"
 BLOCK = 20
 """Steps of one contender before it is the other's turn."""
 
@@ -39,29 +44,30 @@ def inputs(program: Program, steps: int) -> list[Tensor]:
 
 
 class Contenders:
-    """Our stream and SpikingJelly's network; a trial of `window` steps begins from rest.
+    """Our streams and SpikingJelly's network; a trial of `window` steps begins from rest.
 
     window: None for networks that run on and on.
     """
 
     def __init__(self, bundle: Bundle) -> None:
-        """Prepare both."""
+        """Prepare all."""
         self.window = bundle.readout.steps if isinstance(bundle.readout, TrialSpec) else None
         self._net = spikingjelly_network(bundle.program)
-        self._stream = backend("onnx_cpu").load(bundle, threads=1).stream()
-
-    def ours(self, x: Tensor) -> Tensor:
-        """Take a step of ours."""
-        return self._stream.step(x)
+        self._streams = {name: load_model(name, bundle)[1].stream() for name in BACKENDS}
+        self.steps: dict[str, Callable[[Tensor], Any]] = {
+            **{f"edgesnn {name}": stream.step for name, stream in self._streams.items()},
+            PEER: self.theirs,
+        }
 
     def theirs(self, x: Tensor) -> torch.Tensor:
         """Take a step of theirs."""
         return self._net(torch.from_numpy(x)[None].float())
 
     def begin(self, t: int) -> None:
-        """Put both to rest where step t begins a trial."""
+        """Put all to rest where step t begins a trial."""
         if self.window is not None and t % self.window == 0:
-            self._stream.reset()
+            for stream in self._streams.values():
+                stream.reset()
             for module in self._net.modules():
                 if module is not self._net and hasattr(module, "reset"):
                     module.reset()
@@ -77,21 +83,23 @@ class Contenders:
         return times
 
 
-def compare(bundle: Bundle, rounds: int) -> tuple[list[float], list[float]]:
-    """Return the times of all steps, ours and SpikingJelly's, us; exits when outputs differ."""
-    program, both = bundle.program, Contenders(bundle)
+def compare(bundle: Bundle, rounds: int) -> dict[str, list[float]]:
+    """Return the times of all steps of each contender, us; exits when outputs differ."""
+    program, all_ = bundle.program, Contenders(bundle)
     for t, x in enumerate(inputs(program, 100)):
-        both.begin(t)
-        y = both.theirs(x).numpy().reshape(program.output_shape)
-        if not np.array_equal(both.ours(x), y):
-            raise SystemExit(f"step {t}: the outputs differ, nothing to compare")
+        all_.begin(t)
+        for name, step in all_.steps.items():
+            y = np.asarray(step(x)).reshape(program.output_shape)
+            if name == f"edgesnn {BACKENDS[0]}":
+                wanted = y.copy()
+            elif not np.array_equal(y, wanted):
+                raise SystemExit(f"step {t}: the outputs differ, nothing to compare")
     xs = inputs(program, BLOCK)
-    ours_us: list[float] = []
-    theirs_us: list[float] = []
+    times: dict[str, list[float]] = {name: [] for name in all_.steps}
     for _ in range(rounds):
-        ours_us += both.timed_us(both.ours, xs)
-        theirs_us += both.timed_us(both.theirs, xs)
-    return ours_us, theirs_us
+        for name, step in all_.steps.items():
+            times[name] += all_.timed_us(step, xs)
+    return times
 
 
 def main() -> None:
@@ -102,12 +110,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with torch.inference_mode():
-        ours, theirs = compare(load_bundle(arguments.bundle), arguments.rounds)
-    print("outputs agree over 100 steps; one step, one thread, us:  median  fastest")
-    for name, times in (("edgesnn onnx_cpu", ours), ("SpikingJelly single step", theirs)):
-        print(f"  {name:26s}{statistics.median(times):8.0f} {min(times):8.0f}")
-    of_medians = statistics.median(theirs) / statistics.median(ours)
-    print(f"  {'ratio':26s}{of_medians:8.1f} {min(theirs) / min(ours):8.1f}")
+        times = compare(load_bundle(arguments.bundle), arguments.rounds)
+    print("outputs agree over 100 steps; one step, one thread, us:  median  fastest   ratios")
+    theirs = times[PEER]
+    for name, ours in times.items():
+        ratios = statistics.median(theirs) / statistics.median(ours), min(theirs) / min(ours)
+        shown = "" if name == PEER else f"{ratios[0]:6.1f} {ratios[1]:6.1f}"
+        print(f"  {name:26s}{statistics.median(ours):28.0f} {min(ours):8.0f}   {shown}")
 
 
 if __name__ == "__main__":

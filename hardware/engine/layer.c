@@ -112,10 +112,9 @@ HOT static void take_slot(const plan_t *plan, const node_t *node, memory_t *m, i
 }
 
 /* total += tap * accumulator `at`, or = where it is the first; returns 1. */
-HOT static int32_t add_up(const node_t *node, memory_t *m, int32_t size, int32_t at, int32_t tap,
-                          int32_t any)
+HOT static int32_t add_up(const node_t *node, const memory_t *m, int32_t size, int32_t at,
+                          int32_t tap, int32_t any, int32_t *restrict total)
 {
-    int32_t *restrict total = m->total;
     const int16_t *restrict narrow = (int16_t *)m->sums + (size_t)at * (size_t)size;
     const int32_t *restrict wide = (int32_t *)m->sums + (size_t)at * (size_t)size;
     if (!any) memset(total, 0, sizeof *total * (size_t)size);
@@ -128,14 +127,14 @@ HOT static int32_t add_up(const node_t *node, memory_t *m, int32_t size, int32_t
     return 1;
 }
 
-/* Add accumulators up into m->total: H; return whether anything is there. */
-static int32_t total_of(const node_t *node, memory_t *m, int32_t size)
+/* Add accumulators up: H; return whether anything is there (total is left alone where not). */
+static int32_t total_of(const node_t *node, const memory_t *m, int32_t size, int32_t *total)
 {
     int32_t any = 0;
     for (int32_t i = 0; i < (node->taps ? node->taps : node->banks); i++) {
         const int32_t at = node->taps ? slot_of(node, m, i) : i;
         const int32_t tap = node->taps ? node->tap[i] : 1;
-        if (tap && m->filled[at]) any = add_up(node, m, size, at, tap, any);
+        if (tap && m->filled[at]) any = add_up(node, m, size, at, tap, any, total);
     }
     return any;
 }
@@ -146,8 +145,8 @@ static void give(const node_t *node, const shape_t *out, memory_t *m, const int3
 {
     const size_t bytes = sizeof *h * (size_t)out->size;
     if (!node->theta) {
-        if (any) memcpy(y->sum, h, bytes);
-        else if (y->active) memset(y->sum, 0, bytes);
+        if (any && h != y->sum) memcpy(y->sum, h, bytes);
+        if (!any && y->active) memset(y->sum, 0, bytes);
         y->active = any;
         return;
     }
@@ -178,8 +177,8 @@ void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value
         m->filled[term->bank] = 1;
         add_events(node, in, out, m, term->set, term->coefficient, slot, term->bank);
     }
-    const int32_t any = total_of(node, m, out->size);
-    give(node, out, m, m->total, any, y);
+    int32_t *total = node->theta ? m->total : y->sum;
+    give(node, out, m, total, total_of(node, m, out->size, total), y);
 }
 
 /* Make the sums anew from the inputs that were put back, oldest first. */
