@@ -6,7 +6,7 @@ from edgesnn.app import apps_taking
 
 
 def show_devices() -> None:
-    """List cameras and microphones, each with the line that runs an app on it."""
+    """List cameras and microphones, each with the line that runs it, and then who computes."""
     from edgesnn.sources import devices
 
     found = devices.list_devices()
@@ -19,6 +19,19 @@ def show_devices() -> None:
         print(f"no camera found; edgesnn run {_an_app('--demo')} --demo needs none")
     if "microphone" not in kinds:
         print(f"no microphone found; edgesnn run {_an_app('--mic')} --file PATH needs none")
+    print(_who_computes())
+
+
+def _who_computes() -> str:
+    """Say which backend `--backend auto` takes here."""
+    from edgesnn.hardware.events_library import library_path
+
+    if library_path() is not None:
+        return "networks run on the event-driven engine (--backend events)"
+    return (
+        "networks run on ONNX Runtime (--backend onnx_cpu); the event-driven engine was not built: "
+        "it needs a C compiler when edgesnn is installed"
+    )
 
 
 def _an_app(option: str) -> str:

@@ -269,7 +269,8 @@ def test_devices_says_how_to_use_each(line: Run, monkeypatch: pytest.MonkeyPatch
         "DVXplorer: edgesnn run gesture --camera DXA00093\nnone\n"
         "no microphone found; edgesnn run keyword --file PATH needs none\n"
     )
-    assert line("devices") == (0, wanted, "")
+    code, out, err = line("devices")
+    assert (code, err) == (0, "") and out.startswith(wanted + "networks run on ")
     mic = Device("microphone", "Built-in (level -40 dB)", "--mic 2")
     monkeypatch.setattr("edgesnn.sources.devices.list_devices", lambda: [mic])
     told = line("devices")[1]

@@ -14,6 +14,7 @@ from programs import ENCODER, READOUT, frames, gesture_shaped
 
 from edgesnn.backend import AUTO, load_model
 from edgesnn.bundle import Bundle, load_bundle
+from edgesnn.cli.main import run_line
 from edgesnn.errors import BundleError, InputError
 from edgesnn.hardware import events_library
 from edgesnn.hardware.events import EventsModel
@@ -273,3 +274,15 @@ def test_delays_go_on_from_any_snapshot() -> None:
             other.step(xs[-t])
             other.restore(stream.snapshot())
             stream, other = other, stream
+
+
+@pytest.mark.parametrize(("path", "said"), [(Path("x"), "engine (--b"), (None, "was not built")])
+def test_devices_says_who_computes(
+    path: Path | None,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("edgesnn.hardware.events_library.library_path", lambda: path)
+    assert run_line(["devices"]) == 0
+    assert said in capsys.readouterr().out.splitlines()[-1]
