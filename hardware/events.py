@@ -12,7 +12,7 @@ import ctypes
 import math
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,7 +34,6 @@ from edgesnn.program import (
     Tensor,
     Upsample,
     initial_state,
-    state_ports,
 )
 
 _KINDS: tuple[type[Node], ...] = (Layer, Pool, Upsample, Concat, Add, Fire, Leaky)
@@ -180,7 +179,6 @@ class EventsStream:
             ctypes.c_void_p(self._x.ctypes.data),
             ctypes.c_void_p(self._y.ctypes.data),
         )
-        self._ports = state_ports(self._program)
 
     def __reduce__(self) -> str:
         """Refuse to be copied or pickled: two owners of one memory."""
@@ -207,27 +205,14 @@ class EventsStream:
     def snapshot(self) -> State:
         """Return a copy of the state, in the form that all backends share."""
         state = initial_state(self._program)
-        for at, node in enumerate(self._program.nodes):
-            history, membrane, fired = self._of(state, node)
-            if history is not None:
-                self._library.engine_get_history(self._stream, at, _pointer(history))
-            if membrane is not None:
-                call = self._library.engine_get_neurons
-                call(self._stream, at, _pointer(membrane), _pointer(fired))
+        self._move("get", state)
         return state
 
     def restore(self, state: State) -> None:
         """Go on from a snapshot; raises InputError when it does not fit."""
         check_state(self._program, state)
         self.reset()
-        kept = {name: np.ascontiguousarray(tensor) for name, tensor in state.items()}
-        for at, node in enumerate(self._program.nodes):
-            history, membrane, fired = self._of(kept, node)
-            if history is not None:
-                self._library.engine_set_history(self._stream, at, _pointer(history))
-            if membrane is not None:
-                call = self._library.engine_set_neurons
-                call(self._stream, at, _pointer(membrane), _pointer(fired))
+        self._move("set", {name: np.ascontiguousarray(tensor) for name, tensor in state.items()})
 
     def reset(self) -> None:
         """Go back to the initial state."""
@@ -239,13 +224,18 @@ class EventsStream:
         other.restore(self.snapshot())
         return other
 
-    @staticmethod
-    def _of(state: State, node: Node) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """Return a node's history, its potentials and who has fired, where it has them."""
-        history, membrane, fired = (
-            state.get(f"{what}_{node.name}") for what in ("state", "membrane", "fired")
-        )
-        return history, membrane, fired
+    def _move(self, way: Literal["get", "set"], state: State) -> None:
+        """Copy each node's history, potentials and who has fired between the engine and `state`."""
+        histories = getattr(self._library, f"engine_{way}_history")
+        neurons = getattr(self._library, f"engine_{way}_neurons")
+        for at, node in enumerate(self._program.nodes):
+            history, membrane, fired = (
+                state.get(f"{what}_{node.name}") for what in ("state", "membrane", "fired")
+            )
+            if history is not None:
+                histories(self._stream, at, _pointer(history))
+            if membrane is not None:
+                neurons(self._stream, at, _pointer(membrane), _pointer(fired))
 
 
 def can_run(program: Program) -> bool:

@@ -3,9 +3,9 @@
 Time is cut into windows of 50 ms by the sensor's clock (the largest time told so far). At the end
 of a window a pixel is suspicious that fired at least 15 times in it, and more than four times as
 often as the six quietest of its neighbours together: an edge that moves makes all around it fire, a
-defect does not, nor do two in a row or a column of them.
-One that was suspicious in two windows running is shut out from the next window on, and comes back
-after 2 s in which it was calm. What is decided holds for later windows only, so that nothing waits.
+defect does not, nor do two side by side or a column of them. One that was suspicious in two windows
+running is shut out from the next window on, and comes back after 2 s in which it was calm. What is
+decided holds for later windows only, so that nothing waits.
 
 The real recordings of gestures and digits that come with edgesnn lose no event to it as they lie; a
 busy pixel whose windows fall otherwise may (115 of 101,288 events of one clip, moved by 20 ms).
