@@ -6,6 +6,7 @@ as for the other networks; the windows of the first layer are fixed taps of 0 an
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from edgesnn.program import Add, Concat, Layer, Node, Program, Tensor, Upsample
 from edgesnn.quantize.integers import check_exact, integers
 
 from .data import HIGHEST
-from .net import BINS, LAYERS, MEMORY, WINDOWS
+from .net import BINS, DELAYS, LAYERS, WINDOWS
 from .scenes import STEP_US
 
 if TYPE_CHECKING:
@@ -25,12 +26,11 @@ if TYPE_CHECKING:
 def flow_program(net: FlowNet, height: int, width: int) -> Program:
     """Return the program for a grid of height x width cells, multiples of 8.
 
-    Its output, int32 (3, height / 2, width / 2), times `net.unit()` is flow (cells per step) and
-    evidence. Raises BundleError when a sum could leave the range in which training was exact.
+    Its output, int32 (3, height / 2, width / 2), times `net.unit()` is the compressed motion and
+    its evidence. Raises BundleError when a sum could leave the range in which training was exact.
     """
-    tensors: dict[str, Tensor] = {"windows": np.zeros((len(WINDOWS), MEMORY), np.int8)}
-    for row, (begin, end) in zip(tensors["windows"], WINDOWS, strict=True):
-        row[begin:end] = 1
+    delays = [(age, age + 1) for age in DELAYS]
+    tensors: dict[str, Tensor] = {"windows": _taps(WINDOWS), "delays": _taps(delays)}
     inputs = {
         "near": "x",
         "middle": "near",
@@ -40,6 +40,7 @@ def flow_program(net: FlowNet, height: int, width: int) -> Program:
         "middle_up": "both_middle",
         "near_up": "both_near",
     }
+    filters = {"near": "windows", "middle": "delays", "far": "delays"}
     joined = {"middle_up": ("middle", "deep2"), "near_up": ("near", "middle_up")}
     nodes: list[Node] = []
     names: dict[int, str] = {}
@@ -57,7 +58,7 @@ def flow_program(net: FlowNet, height: int, width: int) -> Program:
                 name=name,
                 input=inputs[name],
                 weight=weight,
-                taps="windows" if name == "near" else None,
+                taps=filters.get(name),
                 threshold=f"theta_{name}",
                 stride=layer.stride,
                 padding=layer.padding,
@@ -85,3 +86,12 @@ def flow_program(net: FlowNet, height: int, width: int) -> Program:
             tensors=tensors,
         )
     )
+
+
+def _taps(windows: Iterable[tuple[int, int]]) -> Tensor:
+    """Return filters of 0 and 1 that sum the inputs of some ages, one row for each window."""
+    spans = tuple(windows)
+    taps = np.zeros((len(spans), max(end for _, end in spans)), np.int8)
+    for row, (begin, end) in zip(taps, spans, strict=True):
+        row[begin:end] = 1
+    return taps

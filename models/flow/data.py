@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset
 
 from edgesnn.events import Events
 
-from .net import BINS, MEMORY, WINDOWS
+from .net import AGES, BINS, MEMORY, WINDOWS
 from .scenes import CELL, GRID, STEP_US, STEPS, Array, scene_events
 from .textures import Random
 
@@ -64,26 +64,29 @@ def scene(seed: int, number: int) -> Scene:
 def windows_of(counts: Array) -> NDArray[np.uint8]:
     """Sum the newest MEMORY steps of capped counts, (n * BINS, 2, H, W), by windows.
 
-    Returns (windows * 2 BINS, H, W), filter-major, and within it the older half of a step first.
+    Returns (AGES, windows * 2 BINS, H, W), filter-major, and within it the older half of a step
+    first.
     """
     h, w = counts.shape[2:]
     missing = MEMORY * BINS - len(counts)
     if missing > 0:
         counts = np.concatenate([np.zeros((missing, 2, h, w), np.uint8), counts])
     steps = np.minimum(counts[-MEMORY * BINS :], HIGHEST).reshape(MEMORY, 2 * BINS, h, w)[::-1]
-    sums = [steps[begin:end].sum(0, dtype=np.uint8) for begin, end in WINDOWS]
-    return np.concatenate(sums)
+    until = np.zeros((MEMORY + 1, 2 * BINS, h, w), np.uint8)
+    np.cumsum(steps, axis=0, dtype=np.uint8, out=until[1:])  # modulo 256, as are the differences
+    seen = [[until[age + end] - until[age + begin] for begin, end in WINDOWS] for age in AGES]
+    return np.stack([np.concatenate(one) for one in seen])
 
 
 def moment(rng: Random, of: Scene) -> Moment:
-    """Draw a moment: windows (24, CROP, CROP), flow (2, CROP/2, CROP/2), weight (CROP/2, CROP/2).
+    """Draw a moment: windows (AGES, 24, CROP, CROP), flow and weight (2 and 1, CROP/2, CROP/2).
 
     Flow is in cells per step, averaged over the cells with events.
     """
     step = int(rng.integers(1, STEPS + 1))
     counts = of.counts[max(0, step - MEMORY) * BINS : step * BINS]
     flow = of.flow[step - 1].astype(np.float32)
-    if rng.random() < 0.25:  # the camera was switched on a moment ago
+    if rng.random() < 0.35:  # the camera was switched on a moment ago
         counts = counts[-int(rng.integers(2, 10 * BINS)) :]
     if rng.random() < 0.15:
         counts, flow = _coarser(counts, flow)

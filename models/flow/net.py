@@ -3,17 +3,24 @@
 x          (2 BINS, H, W)           event counts of the two halves of a step of 10 ms, 7 at most
 windows    sums over 1, 1, 2, 4, 6 and 10 steps of growing age    fixed taps of 0 and 1: 240 ms
 near       5x5 stride 2             -> (32, H/2, W/2)
-middle     3x3 stride 2             -> (48, H/4, W/4)
-far        3x3 stride 2             -> (112, H/8, W/8)
-deep1,2    3x3, one kernel for both -> (112, H/8, W/8)
+middle     3x3 stride 2 on near now, 2 and 4 steps ago     -> (48, H/4, W/4)
+far        3x3 stride 2 on middle now, 2 and 4 steps ago   -> (96, H/8, W/8)
+deep1,2    3x3, one kernel for both -> (96, H/8, W/8)
 middle_up  3x3 on middle and deep2  -> (48, H/4, W/4)
 near_up    3x3 on near and middle_up-> (32, H/2, W/2)
 flow       3x3 of deep2 + 3x3 of middle_up + 1x1 of near_up -> (3, H/2, W/2) integer sums
 
 After Cuadrado et al. 2023: a U-Net of binary activations whose temporal filters take the place of
 recurrence, and predictions from coarse to fine that add up. The three predictors share one unit, so
-that their sums can be added as integers, and have no bias: no spikes, no flow. The third output is
-the evidence c: the relative error to expect is exp(-c).
+that their sums can be added as integers, and have no bias: no spikes, no flow.
+
+Motion spans three decades, and sums of spikes do not: the first two outputs are the motion v (cells
+per step) with its length compressed,
+
+    g = asinh(|v| / SLOW) v / |v|          v = SLOW sinh(|g|) g / |g|
+
+linear for slow motion and logarithmic for fast. The third is the evidence c: the error of g to
+expect is exp(-c).
 """
 
 from __future__ import annotations
@@ -27,9 +34,27 @@ from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, roun
 BINS = 2
 WINDOWS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 14), (14, 24))
 """First and last age (exclusive) of the inputs that a window sums, in steps."""
-MEMORY = WINDOWS[-1][1]
+DELAYS = (0, 2, 4)
+"""Ages of the spikes that `middle` and `far` read, in steps."""
+AGES = tuple(sorted({a + b for a in DELAYS for b in DELAYS}))
+"""Ages at which `near` must have seen the input for one output."""
+MEMORY = WINDOWS[-1][1] + AGES[-1]
+SLOW = 0.05
+"""Cells per step below which motion is told in proportion and above which by its logarithm."""
 OUTPUTS = 3
 LAYERS = ("near", "middle", "far", "deep1", "deep2", "middle_up", "near_up")
+
+
+def compressed(flow: Tensor) -> Tensor:
+    """Return g of motion (B, 2, h, w) in cells per step; see the module's head."""
+    speed = flow.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
+    return flow * (torch.asinh(speed / SLOW) / speed)
+
+
+def expanded(g: Tensor) -> Tensor:
+    """Return the motion of g, (B, 2, h, w), cells per step."""
+    length = g.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
+    return g * (SLOW * torch.sinh(length) / length)
 
 
 class BusyThreshold(Threshold):
@@ -50,14 +75,14 @@ class BusyThreshold(Threshold):
 
 
 class FlowNet(nn.Module):
-    """See the module's head. Input: the windows' sums (B, windows * 2 BINS, H, W), filter-major.
+    """See the module's head.
 
-    Steps are independent of each other behind the windows, so a batch is of single moments.
-    H, W: multiples of 8. Output: the running sums from coarse to fine, each (B, 3, H/2, W/2), in
-    cells per step.
+    Input: the windows' sums (B, AGES, windows * 2 BINS, H, W) now and at earlier ages, newest
+    first and filter-major. So a batch is of single moments. H, W: multiples of 8. Output: the
+    running sums from coarse to fine, each (B, 3, H/2, W/2).
     """
 
-    def __init__(self, near: int = 32, middle: int = 48, far: int = 112) -> None:
+    def __init__(self, near: int = 32, middle: int = 48, far: int = 96) -> None:
         super().__init__()
         self.sizes = (near, middle, far)
         inputs = 2 * BINS * len(WINDOWS)
@@ -68,8 +93,8 @@ class FlowNet(nn.Module):
         self.layers = nn.ModuleDict(
             {
                 "near": SpikingConv(first, stride=2),
-                "middle": SpikingConv(QuantWeight(middle, near, 3, 3), stride=2),
-                "far": SpikingConv(QuantWeight(far, middle, 3, 3), stride=2),
+                "middle": SpikingConv(QuantWeight(middle, len(DELAYS) * near, 3, 3), stride=2),
+                "far": SpikingConv(QuantWeight(far, len(DELAYS) * middle, 3, 3), stride=2),
                 "deep1": SpikingConv(deep),
                 "deep2": SpikingConv(deep),
                 "middle_up": SpikingConv(QuantWeight(middle, middle + far, 3, 3)),
@@ -87,13 +112,12 @@ class FlowNet(nn.Module):
 
     def forward(self, windows: Tensor) -> list[Tensor]:
         """Take the windows' sums; return the predictions' running sums, coarse to fine."""
-        spikes = self._layer("near", windows)
-        near = spikes
-        middle = self._layer("middle", near)
-        deep = self._layer("far", middle)
-        deep = self._layer("deep2", self._layer("deep1", deep))
-        middle_up = self._layer("middle_up", torch.cat([middle, _up(deep, 2)], 1))
-        near_up = self._layer("near_up", torch.cat([near, _up(middle_up, 2)], 1))
+        near = self._at_ages("near", dict(zip(AGES, windows.unbind(1), strict=True)))
+        middle = self._at_ages("middle", _delayed(near))
+        far = self._at_ages("far", _delayed(middle))
+        deep = self._layer("deep2", self._layer("deep1", far[0]))
+        middle_up = self._layer("middle_up", torch.cat([middle[0], _up(deep, 2)], 1))
+        near_up = self._layer("near_up", torch.cat([near[0], _up(middle_up, 2)], 1))
         coarse, fine, finest = (
             F.conv2d(x, w, padding=w.shape[-1] // 2)
             for x, w in zip((deep, middle_up, near_up), self.predictor_integers(), strict=True)
@@ -102,6 +126,11 @@ class FlowNet(nn.Module):
         sums.append(sums[0] + _up(fine, 2))
         sums.append(sums[1] + finest)
         return [s * self.unit() for s in sums]
+
+    def _at_ages(self, name: str, inputs: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Run a layer at several ages at once, as one batch: its threshold is the same for all."""
+        spikes: Tensor = self.layers[name](torch.stack(tuple(inputs.values())))
+        return dict(zip(inputs, spikes, strict=True))
 
     def _layer(self, name: str, x: Tensor) -> Tensor:
         spikes: Tensor = self.layers[name](x[None])[0]
@@ -113,7 +142,7 @@ class FlowNet(nn.Module):
         return [round_through(weight / unit) for weight in self._predictor_weights()]
 
     def unit(self) -> Tensor:
-        """Value of one integer of the output: cells per step."""
+        """Value of one integer of the output."""
         peaks = [weight.detach().abs().amax() for weight in self._predictor_weights()]
         return torch.stack(peaks).amax().clamp_min(1e-8) / WEIGHT_LIMIT
 
@@ -123,6 +152,12 @@ class FlowNet(nn.Module):
     def rates(self) -> list[Tensor]:
         """Spikes per neuron of each layer at the last forward pass."""
         return [layer.rate for layer in self.layers.values()]  # type: ignore[misc]
+
+
+def _delayed(spikes: dict[int, Tensor]) -> dict[int, Tensor]:
+    """Stack the spikes of DELAYS along the channels, wherever all of them are known."""
+    ages = [age for age in spikes if all(age + delay in spikes for delay in DELAYS)]
+    return {age: torch.cat([spikes[age + delay] for delay in DELAYS], 1) for age in ages}
 
 
 def _up(x: Tensor, factor: int) -> Tensor:

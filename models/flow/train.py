@@ -28,18 +28,12 @@ from ..checkpoints import (
     write_checkpoint,
 )
 from .data import AWAY, MOMENTS, Moment, Moments, moment, scene
-from .net import FlowNet
+from .net import SLOW, FlowNet, compressed, expanded
 
 HELD_OUT = 1_000_000
 """Seed of the scenes that are only validated on: far from any seed of a training."""
 SCALES = (0.3, 0.5, 1.0)
 """Weights of the three running sums in the loss, coarse to fine."""
-SMALL = 0.08
-"""Cells per step: errors of slower motion are compared with this."""
-SMALL_AT_FIRST = 1.0
-"""The same when the training begins: with small motion weighing much, to say nothing is a valley
-that it does not leave again. It falls to SMALL in the first SETTLED of the updates."""
-SETTLED = 0.3
 LEAST_RATE = 0.06
 """Spikes per neuron below which a layer is pulled up again."""
 BANDS = (0.0, 0.1, 0.3, 0.75, 1.5, 3.0, math.inf)
@@ -50,46 +44,40 @@ BANDS = (0.0, 0.1, 0.3, 0.75, 1.5, 3.0, math.inf)
 class Recipe:
     """Everything that decides the result. decay: share of the updates in which the rate falls."""
 
-    updates: int = 40_000
-    batch: int = 32
-    rate: float = 6e-4
-    decay: float = 0.3
+    updates: int = 16_000
+    batch: int = 16
+    rate: float = 2e-3
+    decay: float = 0.6
     weight_decay: float = 1e-3
     angle: float = 0.3
-    absolute: float = 0.1
     evidence: float = 0.05
     seed: int = 0
     check: int = 500
 
 
-def small_at(update: int, recipe: Recipe) -> float:
-    """What errors of slow motion are compared with at an update, cells per step."""
-    progress = min(1.0, update / (SETTLED * recipe.updates))
-    return float(SMALL_AT_FIRST ** (1 - progress) * SMALL**progress)
+def loss_of(sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe) -> Tensor:
+    """Error of the compressed motion, angle and evidence, weighted over cells and scales.
 
-
-def loss_of(
-    sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe, small: float
-) -> Tensor:
-    """Relative error, angle and evidence, weighted over cells and scales.
-
-    flow (B, 2, h, w): cells per step; weight (B, h, w). The angle is that of Cuadrado et al. 2023,
-    where something moves. The evidence c is the likelihood of an error r of mean exp(-c): it
-    costs r exp(c) - c and moves nothing but itself and the layers that it is read from.
+    flow (B, 2, h, w): cells per step; weight (B, h, w). A moment weighs as the root of its cells,
+    so that dense scenes do not outvote sparse ones. The angle is that of Cuadrado et al. 2023,
+    where something moves. The evidence c is the likelihood of an error e of mean exp(-c): it
+    costs e exp(c) - c and moves nothing but itself and the layers that it is read from.
     """
+    weight = weight / weight.sum((1, 2), keepdim=True).clamp_min(4).sqrt()
     total = weight.sum().clamp_min(1)
+    wanted = compressed(flow)
     speed = flow.square().sum(1).sqrt()
+    size = wanted.square().sum(1).sqrt().clamp_min(1e-3)
     loss = flow.new_zeros(())
     for y, scale in zip(sums, SCALES, strict=True):
-        error = ((y[:, :2] - flow).square().sum(1) + 1e-6).sqrt()
-        relative = error / (speed + small)
-        length = (y[:, :2].square().sum(1) + 1e-6).sqrt()
-        cosine = (y[:, :2] * flow).sum(1) / (length * speed.clamp_min(1e-3))
+        g = y[:, :2]
+        error = ((g - wanted).square().sum(1) + 1e-6).sqrt()
+        length = (g.square().sum(1) + 1e-6).sqrt()
+        cosine = (g * wanted).sum(1) / (length * size)
         angle = torch.arccos(cosine.clamp(-1 + 1e-3, 1 - 1e-3)) * (speed > 0.03)
-        c = y[:, 2].clamp(-1, 4)
-        evidence = relative.detach().clamp_max(10) * torch.exp(c) - c
-        each = relative + recipe.absolute * error + recipe.angle * angle
-        each = each + recipe.evidence * evidence
+        c = y[:, 2].clamp(-2, 4)
+        evidence = error.detach() * torch.exp(c) - c
+        each = error + recipe.angle * angle + recipe.evidence * evidence
         loss = loss + scale * (weight * each).sum() / total
     return loss
 
@@ -120,10 +108,10 @@ def errors(net: FlowNet, moments: list[Moment]) -> dict[str, Any]:
         windows, flow, weight = (
             torch.stack(part) for part in zip(*moments[at : at + 32], strict=True)
         )
-        y = net(windows.float())[-1][:, :2]
+        y = expanded(net(windows.float())[-1][:, :2])
         seen = weight > 2 * AWAY
         error, speed = (y - flow).norm(dim=1), flow.norm(dim=1)
-        relative = error / (speed + SMALL)
+        relative = error / (speed + SLOW)
         frames += [float(r[s].mean()) for r, s in zip(relative, seen, strict=True) if s.any()]
         cosine = (y * flow).sum(1) / (y.norm(dim=1) * speed).clamp_min(1e-6)
         wrong.append(error[seen])
@@ -133,10 +121,10 @@ def errors(net: FlowNet, moments: list[Moment]) -> dict[str, Any]:
     bands = [(v >= a) & (v < b) for a, b in zip(BANDS, BANDS[1:], strict=False)]
     return {
         "aee": round(float(e.mean()), 4),
-        "relative": round(float((e / (v + SMALL)).mean()), 4),
+        "relative": round(float((e / (v + SLOW)).mean()), 4),
         "frame": round(float(np.mean(frames)), 4),
         "angle": round(float(torch.cat(angles).mean()), 2),
-        "bands": [round(float((e / (v + SMALL))[b].mean()), 3) for b in bands],
+        "bands": [round(float((e / (v + SLOW))[b].mean()), 3) for b in bands],
     }
 
 
@@ -174,8 +162,7 @@ def train(out: Path, recipe: Recipe, start: Path | None = None, resume: bool = F
     for update in range(done + 1, recipe.updates + 1):
         windows, flow, weight = next(batches)
         net.train()
-        small = small_at(update, recipe)
-        loss = loss_of(net(windows.float()), flow, weight, recipe, small)
+        loss = loss_of(net(windows.float()), flow, weight, recipe)
         loss = loss + sum(torch.relu(LEAST_RATE - rate) for rate in net.rates())
         descend(loss, optimiser, net)
         schedule.step()

@@ -18,7 +18,7 @@ from edgesnn.models.flow.data import (  # noqa: E402
     scene,
     windows_of,
 )
-from edgesnn.models.flow.net import BINS, FlowNet  # noqa: E402
+from edgesnn.models.flow.net import AGES, BINS, FlowNet  # noqa: E402
 from edgesnn.models.flow.scenes import (  # noqa: E402
     CELL,
     CENTRES,
@@ -83,7 +83,11 @@ def test_moments_turn_flow_with_the_picture() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         windows, flow, weight = moment(rng, one)
-        assert windows.shape == (24, CROP, CROP) and flow.shape == (2, CROP // 2, CROP // 2)
+        assert windows.shape == (len(AGES), 24, CROP, CROP) and flow.shape == (
+            2,
+            CROP // 2,
+            CROP // 2,
+        )
         assert weight.shape == flow.shape[1:] and torch.isfinite(flow).all()
         assert float(flow.norm(dim=0).max()) <= fastest + 0.01
 
