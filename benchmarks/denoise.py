@@ -23,7 +23,7 @@ from edgesnn.app import load_app, sample_path
 from edgesnn.events import EVENT, Events
 from edgesnn.senses.background import SUPPORT_US, BackgroundActivity
 from edgesnn.senses.denoise import HotPixels
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.reading import read_events
 
 Filter = Callable[[Events], Events]
 HOT_HZ, PACKET_US = 500, 10_000

@@ -60,10 +60,11 @@ def joined_events(parts: Sequence[Events]) -> Events:
     return np.concatenate([part.view(np.uint64) for part in parts]).view(EVENT)
 
 
-def check_inside(events: Events, size: tuple[int, int], where: str) -> None:
+def check_inside(events: Events, size: tuple[int, int], where: str, first: int = 0) -> None:
     """Raise InputError when an event lies outside a sensor of size (width, height).
 
-    One cheap pass; done once, where events enter: everything behind it may rely on it.
+    One cheap pass; done once, where events enter: everything behind it may rely on it. first: the
+    number of the first of these events, for the sentence.
     """
     if not len(events):
         return
@@ -73,8 +74,8 @@ def check_inside(events: Events, size: tuple[int, int], where: str) -> None:
         return
     at = int(((x >= size[0]) | (y >= size[1])).argmax())
     raise InputError(
-        f"{where}: event {at} at t={events['t'][at]} us lies at x={x[at]}, y={y[at]}, outside the "
-        f"{size[0]} x {size[1]} sensor; the file is damaged or its sensor size is wrong"
+        f"{where}: event {first + at} at t={events['t'][at]} us lies at x={x[at]}, y={y[at]}, "
+        f"outside the {size[0]} x {size[1]} sensor; the file is damaged or its sensor size is wrong"
     )
 
 

@@ -30,9 +30,9 @@ from edgesnn.measure.evaluate import read_labels
 from edgesnn.senses.latency import LatencySpec
 from edgesnn.sources.bs2 import bs2_from_events
 from edgesnn.sources.idx import read_idx
-from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.npz_write import npz_from_events
 from edgesnn.sources.raw import raw_head
-from edgesnn.sources.recording import read_recording
+from edgesnn.sources.reading import read_recording
 
 Reader = Callable[[Path], object]
 _EXTREMES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1]

@@ -27,7 +27,7 @@ from edgesnn.program import Add, Concat, Fire, Layer, Pool, Program, Tensor, Ups
 from edgesnn.senses.encoder import Encoder
 from edgesnn.senses.latency import latency_events
 from edgesnn.sources.idx import read_images
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.reading import read_events
 from edgesnn.stream.slicer import slicer_for
 
 from .sets import read_index

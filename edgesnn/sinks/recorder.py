@@ -21,8 +21,9 @@ from edgesnn.errors import InputError, RunError
 from edgesnn.events import EVENT, Events, Packet
 from edgesnn.sinks.opening import Opening
 from edgesnn.sources.aedat4_write import Aedat4File
-from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.npz_write import npz_from_events
 from edgesnn.sources.raw import HEAD_BYTES, raw_head
+from edgesnn.sources.stored import InFile
 from edgesnn.stream.ring import Ring
 from edgesnn.stream.sink import Monitor, RunInfo, Summary
 
@@ -182,9 +183,8 @@ class _NpzWriter:
 
     def close(self) -> None:
         self._file.close()
-        empty = self._raw.stat().st_size == HEAD_BYTES
-        events = np.empty(0, EVENT)
-        if not empty:
-            events = np.memmap(self._raw, EVENT, "r", offset=HEAD_BYTES)
-        npz_from_events(self._path, events, self._size, self.until_us)
+        with self._raw.open("rb") as raw:
+            count = (self._raw.stat().st_size - HEAD_BYTES) // EVENT.itemsize
+            events = InFile(raw, HEAD_BYTES, count)
+            npz_from_events(self._path, events, self._size, self.until_us)
         self._raw.unlink()

@@ -19,11 +19,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from edgesnn.errors import InputError, MissingDependency
 from edgesnn.events import EVENT
 from edgesnn.sources.found import Found
+from edgesnn.sources.stored import Spool, blocks_of
 
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _SILENCE_S = 10.0
@@ -49,24 +48,23 @@ def events_from_aedat4(
         raise MissingDependency(
             'reading .aedat4 needs dv-processing; install it with: pip install "dv-processing>=2"'
         )
-    said = _decoded(path)
-    body = said.find(b"\n") + 1
-    if (len(said) - body) % EVENT.itemsize:
+    head, spool = _decoded(path)
+    if spool.bytes % EVENT.itemsize:
         raise InputError(f"{path} cannot be decoded: the decoder stopped inside an event")
     try:
-        width, height = (int(side) for side in json.loads(said[:body]))
+        width, height = (int(side) for side in json.loads(head))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} does not say how large its sensor is; it is damaged") from error
-    events = np.frombuffer(said, EVENT, offset=body)
-    if len(events) and int(events["p"].max()) > 1:
-        at = int((events["p"] > 1).argmax())
-        raise InputError(
-            f"{path}: event {at} has the polarity {events['p'][at]}; there are 0 (OFF) and 1 (ON); "
-            "the file is damaged"
-        )
+    for first, block in blocks_of(spool):
+        if int(block["p"].max()) > 1:
+            at = int((block["p"] > 1).argmax())
+            raise InputError(
+                f"{path}: event {first + at} has the polarity {block['p'][at]}; there are 0 (OFF) "
+                "and 1 (ON); the file is damaged"
+            )
     if unit not in (None, "us"):
         raise InputError(f"{path}: an .aedat4 counts in microseconds; leave --time-unit out")
-    return Found(events, size or (width, height), _cut_off(path))
+    return Found(spool, size or (width, height), _cut_off(path))
 
 
 def _cut_off(path: Path) -> tuple[str, ...]:
@@ -106,8 +104,8 @@ def _table_position(header: bytes) -> int:
         return -1
 
 
-def _decoded(path: Path) -> bytearray:
-    """Return all that the decoder says."""
+def _decoded(path: Path) -> tuple[bytes, Spool]:
+    """Return the line that the decoder begins with, and the events behind it."""
     # -P and our own path: a json.py that lies where the user is must not be imported.
     command = [sys.executable, "-P", "-m", "edgesnn.sources.aedat4_decode", str(path.resolve())]
     modules = os.pathsep.join(folder for folder in sys.path if folder)
@@ -139,20 +137,23 @@ def _decoded(path: Path) -> bytearray:
     return said
 
 
-def _all_of(child: subprocess.Popen[bytes], path: Path) -> bytearray:
+def _all_of(child: subprocess.Popen[bytes], path: Path) -> tuple[bytes, Spool]:
     """Collect the child's output to its end; raises InputError when it stalls or never stops."""
     assert child.stdout is not None
     size = path.stat().st_size
     patience_s = _SILENCE_S + _S_PER_MB * size / 1e6
     most = _READ_BYTES + _MOST_BYTES_PER_BYTE * size
     pipe = child.stdout.fileno()
-    said = bytearray()
+    head, told, spool = b"", False, Spool()
     while select.select([pipe], [], [], patience_s)[0]:
         part = os.read(pipe, _READ_BYTES)
         if not part:
-            return said
-        said += part
-        if len(said) > most:
+            return head, spool
+        if not told:
+            head, newline, part = (head + part).partition(b"\n")
+            told = bool(newline)
+        spool.write_bytes(part)
+        if spool.bytes + len(head) > most:
             raise InputError(f"{path} decodes to more than it can hold; the file is damaged")
     raise InputError(
         f"{path} cannot be decoded: nothing came for {patience_s:.0f} s; the file is damaged"

@@ -14,8 +14,6 @@ import numpy as np
 
 from edgesnn.events import EVENT
 
-_HEAD_BYTES = 2 * EVENT.itemsize
-"""Length of the JSON line: events that begin at a multiple of theirs are aligned in memory."""
 _ORPHAN_S = 120
 """After so long without a batch a decoder that hangs ends by itself, its parent gone or not."""
 
@@ -38,7 +36,7 @@ def main(path: str) -> int:
             several = "several streams of events" if events else "no event stream"
             return _refuse(f"it has {several} (its streams: {found})")
         head = json.dumps(recording.getEventResolution(name)).encode()
-        out.write(head.ljust(_HEAD_BYTES - 1) + b"\n")
+        out.write(head + b"\n")
         # Of this stream alone: isRunning() without a name is over when any stream is.
         while recording.isRunning(name):
             signal.alarm(_ORPHAN_S)

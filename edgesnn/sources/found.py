@@ -5,19 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgesnn.events import Events
+from edgesnn.sources.stored import Stored, stored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """events: in file order, times as the file has them. size: (width, height) of the sensor, None
-    where the file does not say. notes: sentences about what was mended, for people. until_us: up to
-    when the source was silent after the last event; None where the file does not say.
+    """events: in file order, times as the file has them; an array, or stored where a file may be
+    larger than memory. size: (width, height) of the sensor, None where the file does not say.
+    notes: sentences about what was mended, for people. until_us: up to when the source was silent
+    after the last event; None where the file does not say.
     """
 
-    events: Events
+    events: Events | Stored
     size: tuple[int, int] | None
     notes: tuple[str, ...] = ()
     until_us: int | None = None
+
+    def in_memory(self) -> Events:
+        """Return all events as an array, (n,)."""
+        kept = stored(self.events)
+        return kept.read(0, len(kept))
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

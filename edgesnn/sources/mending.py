@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,13 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 from edgesnn.events import Events, joined_events
 from edgesnn.sources.found import counted
-from edgesnn.stream.slicer import RESET_US
+from edgesnn.sources.look import SILENCE_US, Look, Times
+from edgesnn.sources.stored import Held, Part, Stored, stored
 
-_Times = NDArray[np.int64]
 UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 """Microseconds in a unit of --time-unit."""
-_BACK_US = 10_000
-_LATE_SHARE = 1000
-"""One event in so many may come more than 10 ms late: more are no busy sensor's."""
+_MOST_SORTED = 16_000_000
 _FAR_US = 3_600_000_000
-_SILENCE_US = 60_000_000
-_FEW = 10
 _SLOW_HZ, _FAST_HZ = 100.0, 1e8
 _SLOW_PIXEL_HZ, _FAST_PIXEL_HZ = 0.01, 1000.0
 _ENOUGH = 1000
@@ -36,7 +32,7 @@ _COARSEST_US = 1000.0
 """Times that cannot tell a millisecond are none for events."""
 
 
-def in_microseconds(times: NDArray[np.generic], unit: str | None, where: str) -> _Times:
+def in_microseconds(times: NDArray[np.generic], unit: str | None, where: str) -> Times:
     """Return times of a unit as whole microseconds; raises InputError for what are no times."""
     if times.dtype.kind == "f" and unit is None:
         raise InputError(
@@ -60,110 +56,74 @@ def in_microseconds(times: NDArray[np.generic], unit: str | None, where: str) ->
     if not np.isfinite(scaled).all() or (len(scaled) and float(np.abs(scaled).max()) >= 2**53):
         raise InputError(f"{where}: a time is none (not finite, or too large for --time-unit)")
     if unit == "ns" and times.dtype.kind != "f":
-        exact: _Times = times.astype(np.int64) // 1000
+        exact: Times = times.astype(np.int64) // 1000
         return exact
     return np.floor(scaled).astype(np.int64)
 
 
 def mended(
-    events: Events, size: tuple[int, int], *, unit_told: bool = False
-) -> tuple[Events, tuple[str, ...]]:
-    """Return a recording's events as they are to be played, and what a person should know."""
-    if len(events) < 2:
-        return events, ()
+    events: Events | Stored,
+    size: tuple[int, int],
+    look: Look | None = None,
+    unit: str | None = None,
+) -> tuple[Stored, Look, tuple[str, ...]]:
+    """Return a recording's events as they are to be played, a look at them, and what to tell.
+
+    look: at the events as they are, where there was one. unit: of the times, if the user told it.
+    Raises InputError for events that would have to be put in order and are too many for that.
+    """
+    kept = stored(events)
+    look = look or Look.of(kept)
+    if len(kept) < 2:
+        return kept, look, ()
     notes: list[str] = []
-    lives = _lives(events)
-    if any(_disordered(events["t"][life]) for life in lives):
-        moved = int(np.count_nonzero(events["t"][1:] < events["t"][:-1])) - (len(lives) - 1)
-        parts = [events[life] for life in lives]
-        events = joined_events([part[np.argsort(part["t"], kind="stable")] for part in parts])
+    if look.disordered():
+        if len(kept) > _MOST_SORTED:
+            raise InputError(
+                f"the events are not in the order of time, and {len(kept):,} are more than edgesnn "
+                f"puts in order ({_MOST_SORTED:,}); sort the recording by time"
+            )
+        ends = [0, *(look.jumps.tolist() if look.lives() else []), len(kept)]
+        moved = look.back - (len(ends) - 2)
+        lives = [kept.read(first, stop) for first, stop in pairwise(ends)]
+        kept = Held(joined_events([life[np.argsort(life["t"], kind="stable")] for life in lives]))
+        look = Look.of(kept)
         notes.append(
             f"the events were not in the order of time ({counted(moved, 'step')} back); they were "
             "put in order"
         )
-    events, far = _without_far(events)
-    if far:
+    head, tail = look.far(_FAR_US)
+    if far := head + tail:
+        kept = Part(kept, head, len(kept) - tail)
+        look = Look.of(kept)
         notes.append(
             f"{counted(far, 'event')} an hour or more away from all others "
             f"{'was' if far == 1 else 'were'} left out"
         )
-    gaps = np.diff(events["t"])
-    longest = int(gaps.max()) if len(gaps) else 0
-    if longest > _SILENCE_US:
-        at_s = (int(events["t"][int(gaps.argmax())]) - int(events["t"][0])) / 1e6
-        notes.append(f"nothing comes for {_long(longest)}, {at_s:.1f} s after the first event")
-    if not unit_told:
-        notes += _doubts(events["t"], size)
-    return events, tuple(notes)
+    if look.gap_us > SILENCE_US:
+        at_s = look.gap_at_us / 1e6
+        notes.append(f"nothing comes for {_long(look.gap_us)}, {at_s:.1f} s after the first event")
+    if unit is None:
+        notes += _doubts(look, size)
+    return kept, look, tuple(notes)
 
 
-def _lives(events: Events) -> list[slice]:
-    """Return the parts of a file between restarts of the sensor's clock.
-
-    A clock that began anew goes on in order; what jumps forwards as it jumps back was never in
-    order, and what lies in the order of x, y or polarity was sorted by it.
-    """
-    t, whole = events["t"], [slice(0, len(events))]
-    steps = np.diff(t)
-    jumps = np.flatnonzero(steps < -RESET_US) + 1
-    if not len(jumps) or any(_sorted_by(events[field]) for field in ("x", "y", "p")):
-        return whole
-    forwards = int(np.count_nonzero(steps > RESET_US))
-    if len(jumps) > 2 and (forwards > len(jumps) // 2 or len(jumps) * 4 > len(t)):
-        return whole
-    ends = [*jumps.tolist(), len(t)]
-    return [slice(first, last) for first, last in zip([0, *ends[:-1]], ends, strict=True)]
-
-
-def _sorted_by(values: NDArray[np.integer[Any]]) -> bool:
-    """Whether a file lies in the order of these values, up or down, and they are not all alike."""
-    if values[0] == values[-1]:
-        return False
-    return bool((values[1:] >= values[:-1]).all() or (values[1:] <= values[:-1]).all())
-
-
-def _disordered(t: _Times) -> bool:
-    """Whether a sensor's life is not in the order of time, and no busy sensor made it so."""
-    if len(t) <= _FEW:
-        return False
-    late = int(np.count_nonzero(t < np.maximum.accumulate(t) - _BACK_US))
-    back = int(np.count_nonzero(t[1:] < t[:-1]))
-    return late > max(20, len(t) // _LATE_SHARE) or back > len(t) // 4
-
-
-def _without_far(events: Events) -> tuple[Events, int]:
-    """Leave out a few events at either end that are very far from the rest."""
-    t = events["t"]
-    few = min(_FEW, len(t) // 100)
-    if few < 1:
-        return events, 0
-    head = np.flatnonzero(np.abs(np.diff(t[: few + 1])) > _FAR_US)
-    tail = np.flatnonzero(np.abs(np.diff(t[-few - 1 :])) > _FAR_US)
-    first = int(head[-1]) + 1 if len(head) else 0
-    last = len(t) - (few - int(tail[0])) if len(tail) else len(t)
-    return events[first:last], len(t) - (last - first)
-
-
-def _doubts(t: _Times, size: tuple[int, int]) -> list[str]:
+def _doubts(look: Look, size: tuple[int, int]) -> list[str]:
     """Say it where no sensor gives so many events a second, or so few."""
-    steps = np.diff(t)
-    whole = (steps >= 0) & (steps < _SILENCE_US)  # without silences and restarts
-    lasts_us = int(steps[whole].sum())
-    rate_hz = len(t) * 1e6 / max(lasts_us, 1)
+    n, lasts_us = look.count, look.flowing_us
+    rate_hz = n * 1e6 / max(lasts_us, 1)
     pixel_hz = rate_hz / (size[0] * size[1])
-    if len(t) < _ENOUGH:
+    if n < _ENOUGH:
         return []
-    seldom = rate_hz < _SLOW_HZ or (
-        pixel_hz < _SLOW_PIXEL_HZ and not (t % 1000 != t[0] % 1000).any()
-    )
+    seldom = rate_hz < _SLOW_HZ or (pixel_hz < _SLOW_PIXEL_HZ and look.whole_ms)
     if seldom and _SLOW_HZ < rate_hz * 1e3 < _FAST_HZ:
         return [
-            f"{len(t):,} events in {_long(lasts_us)} are few: if its times are nanoseconds, "
+            f"{n:,} events in {_long(lasts_us)} are few: if its times are nanoseconds, "
             "say --time-unit ns"
         ]
     if rate_hz > _FAST_HZ or pixel_hz > _FAST_PIXEL_HZ:
         return [
-            f"{len(t):,} events in {_long(lasts_us)} are more than any sensor gives: if its times "
+            f"{n:,} events in {_long(lasts_us)} are more than any sensor gives: if its times "
             "are milliseconds or seconds, say --time-unit ms or s"
         ]
     return []

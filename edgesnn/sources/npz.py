@@ -7,94 +7,133 @@ do not say how large the sensor is, with --sensor.
 
 from __future__ import annotations
 
-import secrets
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
-from edgesnn.events import Events, events_from_arrays
+from edgesnn.events import events_from_arrays
 from edgesnn.sources.found import Found
 from edgesnn.sources.mending import in_microseconds
+from edgesnn.sources.stored import BLOCK, Spool
 
 _ARRAYS = ("t", "x", "y", "p")
 _NAMES = {"t": ("t", "ts", "timestamp", "timestamps", "time"), "p": ("p", "pol", "polarity")}
 _MOST_BYTES, _MOST_PACKED = 100_000_000, 100
 """Unpacked, and how many times the packed size: more than that no recording shrinks."""
+_MOST_VALUES = 9
 Array = NDArray[Any]
 
 
 def events_from_npz(
     path: Path, size: tuple[int, int] | None = None, unit: str | None = None
 ) -> Found:
-    """Read a file; raises InputError that names what is missing or wrong."""
-    arrays = _fields(_loaded(path), path)
-    for name, array in arrays.items():
-        wanted = "iubf" if name == "t" else "iub"
-        if array.ndim != 1 or array.dtype.kind not in wanted:
-            raise InputError(
-                f"{path}: array {name!r} is {array.dtype} of shape {array.shape}; wanted integers "
-                "of shape (n,)"
-            )
-        if len(array) != len(arrays["t"]):
-            raise InputError(
-                f"{path}: array {name!r} has {len(array)} entries, t has {len(arrays['t'])}"
-            )
-    sensor = size or _size(_sides(path), path)
-    for name, limit in zip("xy", sensor, strict=True):
-        if len(arrays[name]) and not (arrays[name].min() >= 0 and arrays[name].max() < limit):
-            raise InputError(
-                f"{path}: {name} leaves the sensor of {sensor[0]} x {sensor[1]} pixels"
-            )
-    t = in_microseconds(arrays["t"], unit, str(path))
-    on, notes = _polarity(arrays["p"], path)
-    events = events_from_arrays(t, arrays["x"], arrays["y"], on)
-    return Found(events, sensor, notes, _until(path, unit))
-
-
-def _loaded(path: Path) -> dict[str, Array]:
-    """Return the arrays that may be events; none that its archive says is too large."""
+    """Read a file, block by block; raises InputError that names what is missing or wrong."""
     try:
-        _check_sizes(path)
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            wanted = {*_ARRAYS, *_NAMES["t"], *_NAMES["p"]}
-            names = [name for name in file.files if name in wanted]
-            plain = {name: file[name] for name in names}
-            if len(plain) < len(_ARRAYS):
-                others = {name: file[name] for name in file.files if name not in plain}
-                plain |= {n: a for n, a in others.items() if a.dtype.names}
-            strange = [name for name, array in plain.items() if not isinstance(array, np.ndarray)]
-            if strange:
-                raise InputError(f"{path}: {strange[0]!r} is no array; the file is damaged")
-            return plain
-    except InputError:
+        with path.open("rb") as raw, zipfile.ZipFile(raw) as archive:
+            _check_sizes(archive, path)
+            return _found(archive, path, size, unit)
+    except (InputError, MemoryError):
         raise
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise InputError(f"{path} is not a readable .npz file: {error}") from error
     except Exception as error:  # flipped bits make NumPy, zipfile, zlib, tokenize raise anything
         said = str(error).splitlines() or [type(error).__name__]
         raise InputError(f"{path} is not a readable .npz file: {said[0]}") from error
 
 
-def _check_sizes(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-    packed = max(1, path.stat().st_size)
-    if unpacked > _MOST_BYTES and unpacked > _MOST_PACKED * packed:
-        raise InputError(
-            f"{path} says that its {packed:,} bytes unpack to {unpacked:,}: more than "
-            f"{_MOST_PACKED} times as many, which no recording does; it is damaged"
+def _found(
+    archive: zipfile.ZipFile, path: Path, size: tuple[int, int] | None, unit: str | None
+) -> Found:
+    columns = _columns(archive, path)
+    sensor = size or _size(archive, path)
+    count, spool, told = columns["t"].count, Spool(), _Polarity()
+    for first in range(0, count, BLOCK):
+        length = min(BLOCK, count - first)
+        block = {name: column.next(length) for name, column in columns.items()}
+        for name, limit in zip("xy", sensor, strict=True):
+            if not (block[name].min() >= 0 and block[name].max() < limit):
+                raise InputError(
+                    f"{path}: {name} leaves the sensor of {sensor[0]} x {sensor[1]} pixels"
+                )
+        t = in_microseconds(block["t"], unit, str(path))
+        spool.write(events_from_arrays(t, block["x"], block["y"], told.on(block["p"])))
+    for column in columns.values():
+        column.end()
+    return Found(spool, sensor, told.notes(path), _until(archive, path, unit))
+
+
+class _Member:
+    """An array of an archive, read from its beginning on."""
+
+    def __init__(self, archive: zipfile.ZipFile, name: str, path: Path) -> None:
+        self.name, self._path = name, path
+        self._file = archive.open(f"{name}.npy")
+        version = np.lib.format.read_magic(self._file)
+        read = (
+            np.lib.format.read_array_header_1_0
+            if version == (1, 0)
+            else np.lib.format.read_array_header_2_0
         )
+        self.shape, turned, self.dtype = read(self._file)
+        if self.dtype.hasobject or (turned and len(self.shape) > 1):
+            raise ValueError(f"{name!r} is no plain array of numbers")
+
+    def next(self, count: int) -> Array:
+        """Return the next `count` entries; raises InputError when the file ends before them."""
+        said = self._file.read(count * self.dtype.itemsize)
+        if len(said) < count * self.dtype.itemsize:
+            raise InputError(f"{self._path} ends inside the array {self.name!r}; it is truncated")
+        return np.frombuffer(said, self.dtype)
+
+    def end(self) -> None:
+        """Read to the end, so that the archive's checksum is compared."""
+        while self._file.read(1 << 16):
+            pass
 
 
-def _fields(arrays: dict[str, Array], path: Path) -> dict[str, Array]:
-    """Return t, x, y, p, whatever they are called."""
-    structured = [array for array in arrays.values() if array.dtype.names]
-    known: dict[str, Array] = arrays
-    if len(structured) == 1 and not {"x", "y"} <= set(arrays):
-        (one,) = structured
-        known = {name: one[name] for name in one.dtype.names or ()}
+class _Column:
+    """One of t, x, y, p: an array of its own, or a field of the one that holds all."""
+
+    def __init__(self, member: _Member, field: str | None = None) -> None:
+        self._member, self._field = member, field
+        self.dtype = member.dtype if field is None else member.dtype[field]
+        self.count = int(np.prod(member.shape, dtype=object))
+        self._own: Array = np.empty(0)
+        self.shared: list[_Column] = []
+
+    def next(self, count: int) -> Array:
+        """Return the next entries."""
+        if self._field is None:
+            return self._member.next(count)
+        if self.shared:  # the first of the fields reads for all
+            block = self._member.next(count)
+            for column in self.shared:
+                column._own = block[column._field]
+        return self._own
+
+    def end(self) -> None:
+        """See `_Member.end`."""
+        self._member.end()
+
+
+def _columns(archive: zipfile.ZipFile, path: Path) -> dict[str, _Column]:
+    """Return t, x, y, p, whatever they are called; checked as far as their heads tell."""
+    names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    wanted = {*_ARRAYS, *_NAMES["t"], *_NAMES["p"]}
+    plain = {name: _Member(archive, name, path) for name in names if name in wanted}
+    known = {name: _Column(member) for name, member in plain.items() if not member.dtype.names}
+    if not {"x", "y"} <= set(known):
+        members = [plain.get(name) or _Member(archive, name, path) for name in names]
+        structured = [member for member in members if member.dtype.names]
+        if len(structured) == 1:
+            (one,) = structured
+            known = {field: _Column(one, field) for field in one.dtype.names or ()}
     found = {}
     for name in _ARRAYS:
         called = next((other for other in _NAMES.get(name, (name,)) if other in known), None)
@@ -103,83 +142,90 @@ def _fields(arrays: dict[str, Array], path: Path) -> dict[str, Array]:
                 f"{path} has no array {name!r}; an event .npz holds t, x, y, p, width and height"
             )
         found[name] = known[called]
+    fields = [column for column in found.values() if column._field is not None]
+    if fields:
+        fields[0].shared = fields
+    for name, column in found.items():
+        shape = column._member.shape
+        if len(shape) != 1 or column.dtype.kind not in ("iubf" if name == "t" else "iub"):
+            raise InputError(
+                f"{path}: array {name!r} is {column.dtype} of shape {shape}; wanted integers of "
+                "shape (n,)"
+            )
+        if column.count != found["t"].count:
+            raise InputError(
+                f"{path}: array {name!r} has {column.count} entries, t has {found['t'].count}"
+            )
     return found
 
 
-def _sides(path: Path) -> list[Array]:
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return [np.asarray(file[name]) for name in ("width", "height") if name in file.files]
-    except Exception as error:  # see _loaded
-        raise InputError(f"{path} is not a readable .npz file: {error}") from error
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    unpacked = sum(entry.file_size for entry in archive.infolist())
+    packed = max(1, path.stat().st_size)
+    if unpacked > _MOST_BYTES and unpacked > _MOST_PACKED * packed:
+        raise InputError(
+            f"{path} says that its {packed:,} bytes unpack to {unpacked:,}: more than "
+            f"{_MOST_PACKED} times as many, which no recording does; it is damaged"
+        )
 
 
-def _size(sides: list[Array], path: Path) -> tuple[int, int]:
-    if len(sides) < 2:
+def _number(archive: zipfile.ZipFile, name: str, path: Path) -> int | None:
+    """Return an array that is one whole number; None: there is none of the name, or it is other."""
+    if f"{name}.npy" not in archive.namelist():
+        return None
+    member = _Member(archive, name, path)
+    if member.shape or member.dtype.kind not in "iu":
+        return None
+    number = int(member.next(1)[0])
+    member.end()
+    return number
+
+
+def _size(archive: zipfile.ZipFile, path: Path) -> tuple[int, int]:
+    if not {"width.npy", "height.npy"} <= set(archive.namelist()):
         raise InputError(
             f"{path} has no array 'width' or 'height': say how large its sensor is with "
             "--sensor WxH"
         )
-    if any(side.ndim or side.dtype.kind not in "iu" or not 0 < side <= 65536 for side in sides):
+    width, height = (_number(archive, name, path) for name in ("width", "height"))
+    if width is None or height is None or not (0 < width <= 65536 and 0 < height <= 65536):
         raise InputError(f"{path}: width and height must be positive integers")
-    width, height = (int(side) for side in sides)
     return width, height
 
 
-def _until(path: Path, unit: str | None) -> int | None:
+def _until(archive: zipfile.ZipFile, path: Path, unit: str | None) -> int | None:
     """Return how long the silence after the last event lasted, where our own file tells it."""
-    try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if "until" not in file.files or unit is not None:
-                return None
-            until = np.asarray(file["until"])
-    except Exception as error:  # see _loaded
-        raise InputError(f"{path} is not a readable .npz file: {error}") from error
-    if until.ndim or until.dtype.kind not in "iu" or abs(int(until)) >= 2**53:
+    if "until.npy" not in archive.namelist() or unit is not None:
+        return None
+    until = _number(archive, "until", path)
+    if until is None or abs(until) >= 2**53:
         raise InputError(f"{path}: until is no time; the file is damaged")
-    return int(until)
+    return until
 
 
-def _polarity(p: Array, path: Path) -> tuple[Array, tuple[str, ...]]:
-    """Return which events are ON, and what was mended; raises InputError for other values."""
-    values = np.unique(p)
-    told = {int(value) for value in values[:9]}
-    if len(values) < 3 and (told <= {0, 1} or told <= {-1, 1}):
-        return p > 0, ()
-    if p.dtype == np.uint8 and told == {1, 255}:
-        return p == 1, ("polarities of 255 were taken as OFF: -1, kept in a byte",)
-    shown = ", ".join(str(value) for value in sorted(told)[:5])
-    raise InputError(
-        f"{path}: p has the values {shown}{', ...' if len(values) > 5 else ''}; wanted 0 (OFF) "
-        "and 1 (ON), or -1 and 1"
-    )
+class _Polarity:
+    """Says which events are ON, and at the end whether that was certain."""
 
+    def __init__(self) -> None:
+        self._values: set[int] = set()
+        self._byte = False
 
-def npz_from_events(
-    path: Path, events: Events, size: tuple[int, int], until_us: int | None = None
-) -> None:
-    """Write a recording, compressed. The file appears under its name only when it is whole.
+    def on(self, p: Array) -> Array:
+        """Return which events of a block are ON."""
+        self._byte = p.dtype == np.uint8
+        if len(self._values) < _MOST_VALUES:
+            self._values |= {int(value) for value in np.unique(p)[:_MOST_VALUES]}
+        return p == 1 if self._byte else p > 0
 
-    until_us: up to when nothing came after the last event.
-    """
-    arrays = {name: np.ascontiguousarray(events[name]) for name in _ARRAYS}
-    arrays |= {"width": np.array(size[0]), "height": np.array(size[1])}
-    if until_us is not None:
-        arrays["until"] = np.array(until_us)
-    # A name of its own, so that no file of anybody is written over and no link is followed.
-    part = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as raw:
-            _write_archive(raw, arrays)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _write_archive(raw: BinaryIO, arrays: dict[str, Array]) -> None:
-    # np.savez_compressed cannot be told to hurry: level 6 takes several times as long for little.
-    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
-        for name, array in arrays.items():
-            with file.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)
+    def notes(self, path: Path) -> tuple[str, ...]:
+        """Return what was mended; raises InputError for values that are no polarities."""
+        told = self._values
+        if told <= {0, 1} or told <= {-1, 1}:
+            return ()
+        if self._byte and told == {1, 255}:
+            return ("polarities of 255 were taken as OFF: -1, kept in a byte",)
+        shown = ", ".join(str(value) for value in sorted(told)[:5])
+        raise InputError(
+            f"{path}: p has the values {shown}{', ...' if len(told) > 5 else ''}; wanted 0 (OFF) "
+            "and 1 (ON), or -1 and 1"
+        )

@@ -9,11 +9,10 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import numpy as np
-
 from edgesnn.errors import InputError
 from edgesnn.events import EVENT
 from edgesnn.sources.found import Found
+from edgesnn.sources.stored import InFile, blocks_of
 
 _MARK = b"edgesnn events 1"
 HEAD_BYTES = 32
@@ -39,8 +38,8 @@ def events_from_raw(
     if not (0 < width <= 65536 and 0 < height <= 65536):
         raise InputError(f"{path} says that its sensor is {width} x {height}; it is damaged")
     count, rest = divmod(path.stat().st_size - HEAD_BYTES, EVENT.itemsize)
-    events = np.fromfile(path, EVENT, count, offset=HEAD_BYTES)
-    if count and int(events["p"].max()) > 1:
+    events = InFile(path.open("rb"), HEAD_BYTES, count)
+    if any(int(block["p"].max()) > 1 for _, block in blocks_of(events)):
         raise InputError(f"{path} has polarities that are not 0 or 1; it is damaged")
     notes = ("its last event was cut off: the run that wrote it was killed",) if rest else ()
     return Found(events, size or (width, height), notes)

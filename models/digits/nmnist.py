@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgesnn.apps.digits.sets import read_index
 from edgesnn.errors import InputError
 from edgesnn.events import Events
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.reading import read_events
 
 SIZE, STEP_US, STEPS = 34, 25_000, 12
 START_EVENTS = 20

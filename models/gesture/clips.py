@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.events import Events, events_from_arrays
-from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.npz_write import npz_from_events
 
 from .data import LABELS, SENSOR, Clip, clip_from_packed
 from .simulator import gesture_events

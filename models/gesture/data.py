@@ -172,7 +172,7 @@ def _with_noise(clip: Clip, steps: int, rng: np.random.Generator, how: Augmentat
 def real_clips(directory: Path) -> list[Clip]:
     """Read a folder with labels.csv (file,label,name) and recordings of a 128 x 128 DVS."""
     from edgesnn.measure.evaluate import read_labels
-    from edgesnn.sources.recording import read_events
+    from edgesnn.sources.reading import read_events
 
     clips = []
     for entry in read_labels(directory, len(LABELS)):

@@ -26,7 +26,7 @@ from edgesnn.program import Fire, State, Tensor, initial_state
 from edgesnn.senses.encoder import Encoder
 from edgesnn.senses.hearing import Hearing
 from edgesnn.sources.image import open_images
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.reading import read_events
 from edgesnn.sources.sound_file import read_sound
 from edgesnn.stream.slicer import slicer_for
 

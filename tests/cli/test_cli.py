@@ -23,8 +23,8 @@ from edgesnn.cli.commands import COMMANDS
 from edgesnn.cli.main import run_line, with_bare_devices
 from edgesnn.events import events_from_arrays
 from edgesnn.quantize.save import save_bundle
-from edgesnn.sources.npz import npz_from_events
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.npz_write import npz_from_events
+from edgesnn.sources.reading import read_events
 
 Run = Callable[..., tuple[int, str, str]]
 

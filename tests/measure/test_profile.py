@@ -17,7 +17,7 @@ from edgesnn.measure.profile import COUNTED, STAGES, StageMeter, profile
 from edgesnn.program import Layer, Program
 from edgesnn.quantize.save import save_bundle
 from edgesnn.sources.files import open_file
-from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.npz_write import npz_from_events
 
 
 def operations(program: Program, layer: Layer, active: np.ndarray, *, dense: bool) -> int:

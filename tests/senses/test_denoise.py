@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgesnn.app import load_app, sample_path
 from edgesnn.events import Events, events_from_arrays
 from edgesnn.senses.denoise import WINDOW_US, HotPixels
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.reading import read_events
 
 
 def pixel(hz: float, x: int, y: int, seconds: float = 3.0) -> list[tuple[int, int, int, int]]:

@@ -7,7 +7,7 @@ from edgesnn.errors import InputError, RunError
 from edgesnn.events import Packet, empty_events, events_from_arrays
 from edgesnn.sinks.recorder import Recorder
 from edgesnn.sources.aedat4_write import Aedat4File
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.reading import read_events
 from edgesnn.stream.sink import RunInfo
 
 

@@ -37,7 +37,7 @@ def decoder(monkeypatch, tmp_path):
 def test_events_and_size_come_through(decoder):
     path = decoder("out.write(b'[5, 4]\\n' + bytes(32))")
     found = events_from_aedat4(path)
-    events, size = found.events, found.size
+    events, size = found.in_memory(), found.size
     assert (size, events.tolist()) == ((5, 4), [(0, 0, 0, 0)] * 2)
 
 
@@ -83,7 +83,7 @@ def test_a_module_that_lies_where_the_user_is_is_not_imported(tmp_path, monkeypa
     file.close()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
-    assert events_from_aedat4(tmp_path / "a.aedat4").events.tolist() == [(3, 1, 2, 1)]
+    assert events_from_aedat4(tmp_path / "a.aedat4").in_memory().tolist() == [(3, 1, 2, 1)]
     assert not (tmp_path / "imported").exists()
 
 

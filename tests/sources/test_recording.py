@@ -13,8 +13,9 @@ from edgesnn.events import events_from_arrays
 from edgesnn.sources import aedat4, recording
 from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.bs2 import LONGEST_US, bs2_from_events, events_from_bs2
-from edgesnn.sources.npz import npz_from_events
-from edgesnn.sources.recording import Recording, open_recording, read_events
+from edgesnn.sources.npz_write import npz_from_events
+from edgesnn.sources.reading import read_events
+from edgesnn.sources.recording import Recording, open_recording
 from edgesnn.stream.slicer import Slicer
 
 
@@ -28,7 +29,7 @@ def test_bs2_bytes_mean_what_the_format_says(tmp_path):
     path = tmp_path / "two.bs2"
     path.write_bytes(bytes([5, 7, 0x81, 0x23, 0x45, 127, 0, 0x7F, 0xFF, 0xFF]))
     found = events_from_bs2(path)
-    events, size = found.events, found.size
+    events, size = found.in_memory(), found.size
     assert events.tolist() == [(0x012345, 5, 7, 1), (LONGEST_US, 127, 0, 0)]
     assert size == (128, 128)
 

@@ -27,7 +27,7 @@ from edgesnn.sources.camera import Camera
 from edgesnn.sources.catalog import FORMATS, LIVE
 from edgesnn.sources.image import Frames, open_images
 from edgesnn.sources.microphone import open_microphone
-from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.npz_write import npz_from_events
 from edgesnn.sources.pcm_stream import open_pcm_stream
 from edgesnn.sources.raw import raw_head
 from edgesnn.sources.recording import open_recording

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from edgesnn.errors import InputError
 from edgesnn.events import EVENT, Events, events_from_arrays, joined_events
+from edgesnn.sources import mending
 from edgesnn.sources.bs2 import bs2_from_events
-from edgesnn.sources.mending import in_microseconds, mended
-from edgesnn.sources.npz import npz_from_events
+from edgesnn.sources.mending import in_microseconds
+from edgesnn.sources.npz_write import npz_from_events
 from edgesnn.sources.raw import raw_head
-from edgesnn.sources.recording import open_recording, read_events
-from edgesnn.sources.recording import read_recording as read_whole
+from edgesnn.sources.reading import read_events
+from edgesnn.sources.reading import read_recording as read_whole
+from edgesnn.sources.recording import open_recording
 
 
 def read_recording(
@@ -204,6 +206,14 @@ def test_mending_never_invents_an_event(times: list[int]) -> None:
     assert set(found.tolist()) <= set(events.tolist()) and len(found) >= n - 20
 
 
+def mended(
+    events: Events, size: tuple[int, int], unit: str | None = None
+) -> tuple[Events, tuple[str, ...]]:
+    """Mend events; return them in memory."""
+    kept, _, notes = mending.mended(events, size, unit=unit)
+    return kept.read(0, len(kept)), notes
+
+
 def moving_dot(n: int, hz: float = 20_000.0, start_us: int = 0) -> Events:
     """Events spread over a 128 x 128 sensor, in order, at a rate."""
     rng = np.random.default_rng(n)
@@ -257,7 +267,7 @@ def test_times_of_another_unit_are_doubted_at_usual_rates(factor: float, said: s
         events["t"] = (events["t"] * factor).astype(np.int64)
         _, notes = mended(events, (128, 128))
         assert any(f"--time-unit {said}" in note for note in notes)
-        assert mended(events, (128, 128), unit_told=True)[1] == ()
+        assert mended(events, (128, 128), unit="us")[1] == ()
 
 
 def test_unix_seconds_in_float32_are_refused() -> None:

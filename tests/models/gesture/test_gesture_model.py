@@ -11,7 +11,7 @@ from edgesnn.hardware.reference import run_sequence
 from edgesnn.measure.evaluate import evaluate, slice_recording
 from edgesnn.models.gesture.data import LABELS, clip_from_events, frames
 from edgesnn.senses.encoder import Encoder
-from edgesnn.sources.recording import read_events
+from edgesnn.sources.reading import read_events
 
 
 @pytest.fixture(scope="module")
