@@ -22,7 +22,7 @@ import numpy as np
 from edgesnn.app import load_app, sample_path
 from edgesnn.events import EVENT, Events
 from edgesnn.senses.background import SUPPORT_US, BackgroundActivity
-from edgesnn.senses.denoise import HotPixels
+from edgesnn.senses.hot import HotPixels
 from edgesnn.sources.reading import read_events
 
 Filter = Callable[[Events], Events]

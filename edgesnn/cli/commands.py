@@ -47,7 +47,7 @@ def _run() -> Any:
         EXIT,
         Option(
             "--denoise",
-            "Of a sensor's events: hot (pixels), full (background activity too) or off.",
+            "Of a sensor's events: hot (pixels, mains flicker), full (background too), off.",
             metavar="HOW",
             default="hot",
             panel=NETWORK,

@@ -13,6 +13,7 @@ from edgesnn.cli.signals import stopped_by_signals
 from edgesnn.cli.source import chosen_source, model_name
 from edgesnn.decide.exit_rule import exit_rule
 from edgesnn.errors import InputError
+from edgesnn.senses.denoise import DENOISE
 from edgesnn.sinks.catalog import SINKS, TERMINAL
 from edgesnn.sinks.opening import Opening
 from edgesnn.stream.sink import Sink
@@ -33,7 +34,7 @@ def run_app(given: Given) -> int:
             f"--duration {duration_s:g} is no time to run; give seconds above 0, up to "
             f"{_LONGEST_S:.0e}, or leave it out to run without end"
         )
-    if given["denoise"] not in ("hot", "full", "off"):
+    if given["denoise"] not in DENOISE:
         raise InputError(f"--denoise {given['denoise']} is none; give hot, full or off")
     rule = None if given["exit"] is None else exit_rule(given["exit"])
     stop = threading.Event()

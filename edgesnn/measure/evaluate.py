@@ -21,7 +21,7 @@ from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet
 from edgesnn.measure.progress import counted
 from edgesnn.program import Program
-from edgesnn.senses.denoise import HotPixels
+from edgesnn.senses.denoise import Denoiser
 from edgesnn.senses.encoder import Encoder
 from edgesnn.sources.reading import read_recording
 from edgesnn.stream.slicer import Step, slicer_for
@@ -157,7 +157,7 @@ def _open(
         encoder = Encoder(bundle.encoder, bundle.program.input_shape, found.size)
     except InputError as error:
         raise InputError(f"{recording.path}: {error}") from error
-    kept = HotPixels(found.size).feed(found.in_memory())
+    kept = Denoiser(found.size).feed(found.in_memory())
     return slice_recording(kept, bundle.program), encoder, found.notes
 
 

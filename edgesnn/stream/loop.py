@@ -7,16 +7,14 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
 from edgesnn.backend import Model
 from edgesnn.bundle import Bundle
 from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.decide.readouts import open_readout
-from edgesnn.events import Events, Source
-from edgesnn.senses.background import BackgroundActivity
-from edgesnn.senses.denoise import HotPixels
+from edgesnn.events import Source
+from edgesnn.senses.denoise import Denoise, Denoiser
 from edgesnn.senses.encoder import Encoder
 from edgesnn.stream.meter import LatencyMeter
 from edgesnn.stream.monitor import Counts, LiveMonitor
@@ -25,12 +23,9 @@ from edgesnn.stream.ring import Ring
 from edgesnn.stream.sink import RunInfo, Sink, Summary
 from edgesnn.stream.slicer import Step, slicer_for
 
-Denoise = Literal["off", "hot", "full"]
-"""What is taken out of a sensor's events: nothing, hot pixels, background activity too."""
 RING_EVENTS = 4_000_000  # 64 MB
 RING_PACKETS = 4096
 RING_AGE_S = 0.5  # a live decision about the past is worth less than none
-_LISTED = 8  # hot pixels that are named
 _LOOK_UP_S = 0.05  # how long the loop waits before it looks whether to stop
 
 
@@ -51,8 +46,7 @@ class Loop:
         program = bundle.program
         # Sound and pictures are made into events here: they have no pixels to go bad.
         sensor = bundle.hearing is None and bundle.latency is None
-        self._hot = HotPixels(source.size) if denoise != "off" and sensor else None
-        self._background = BackgroundActivity(source.size) if denoise == "full" and sensor else None
+        self._denoiser = Denoiser(source.size, denoise if sensor else "off")
         self._paced = getattr(source, "paced", True)
         self._ahead: deque[Step | None] = deque()
         self.ring = Ring(
@@ -107,8 +101,9 @@ class Loop:
             if packet is None:
                 continue
             began = time.perf_counter_ns()
-            if self._hot is not None:
-                packet = replace(packet, events=self._denoised(self._hot.feed(packet.events)))
+            kept = self._denoiser.feed(packet.events)
+            if kept is not packet.events:
+                packet = replace(packet, events=kept)
             if packet.begins:
                 self._ahead.extend([*self._slicer.begin(packet), None])
             self._ahead.extend(self._slicer.feed(packet))
@@ -196,25 +191,10 @@ class Loop:
             realtime_factor=self._covered_us * 1e3 / max(self._spent_ns, 1),
             decision=self._answers[-1] if self._answers and not any(self._held_us) else held,
             steps_rested=self._rested,
-            notes=(*notes, *self._shut_out()),
+            notes=(*notes, *self._denoiser.notes()),
             late_steps=self._counts.steps_late,
             jumps_back=self._slicer.jumps_back,
-            filtered=self._filtered(),
+            filtered=self._denoiser.removed,
             queued=self.ring.queued_events + self._slicer.pending + ahead + unpushed,
             answers=self._answered if self._readout.answers else None,
         )
-
-    def _denoised(self, events: Events) -> Events:
-        return events if self._background is None else self._background.feed(events)
-
-    def _filtered(self) -> int:
-        return sum(own.removed for own in (self._hot, self._background) if own is not None)
-
-    def _shut_out(self) -> tuple[str, ...]:
-        found = [] if self._hot is None else self._hot.found()
-        if not found:
-            return ()
-        places = ", ".join(f"({x}, {y})" for x, y in found[:_LISTED])
-        more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-        pixels = "1 hot pixel was" if len(found) == 1 else f"{len(found)} hot pixels were"
-        return (f"{pixels} shut out: {places}{more} (--denoise off keeps them)",)

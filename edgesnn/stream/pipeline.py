@@ -22,7 +22,8 @@ from edgesnn.bundle import Bundle
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.errors import EdgesnnError, RunError
 from edgesnn.events import Source
-from edgesnn.stream.loop import Denoise, Loop
+from edgesnn.senses.denoise import Denoise
+from edgesnn.stream.loop import Loop
 from edgesnn.stream.probe import Probe
 from edgesnn.stream.reader import Reader
 from edgesnn.stream.sink import RunInfo, Sink, Summary

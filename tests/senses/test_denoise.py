@@ -1,4 +1,4 @@
-"""Hot pixels are shut out, moving things are not, and cutting changes nothing."""
+"""Hot pixels and flicker are shut out, what moves is not, and cutting changes nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesnn.app import load_app, sample_path
-from edgesnn.events import Events, events_from_arrays
-from edgesnn.senses.denoise import WINDOW_US, HotPixels
+from edgesnn.events import Events, events_from_arrays, joined_events
+from edgesnn.senses.denoise import Denoiser
+from edgesnn.senses.flicker import Flicker
+from edgesnn.senses.hot import WINDOW_US, HotPixels
 from edgesnn.sources.reading import read_events
 
 
@@ -66,7 +68,7 @@ def test_what_moves_is_kept() -> None:
 @pytest.mark.parametrize("app", ["gesture"])
 def test_the_bundled_recording_loses_nothing(app: str) -> None:
     events, size = read_events(sample_path(load_app(app)))
-    assert HotPixels(size).feed(events) is events
+    assert Denoiser(size).feed(events) is events
 
 
 def test_a_pixel_that_calmed_down_comes_back() -> None:
@@ -90,3 +92,85 @@ def test_any_cutting_keeps_the_same_events(sizes: list[int], restart: bool) -> N
         first += size
     assert np.array_equal(np.concatenate(found), wanted)
     assert (cut.removed, cut.found()) == (whole.removed, whole.found())
+
+
+@pytest.mark.parametrize(
+    ("hz", "until_s"), [(400, 0.15), (290, 0.45), (210, 0.45), (150, 2.0), (60, 2.0), (16, 2.0)]
+)
+def test_slower_hot_pixels_take_longer_spans(hz: int, until_s: float) -> None:
+    kept = HotPixels((32, 24)).feed(events_of(pixel(hz, 7, 3)))
+    assert 0 < kept["t"].max() <= until_s * 1e6
+
+
+def test_a_pixel_that_fires_in_bursts_is_shut_out() -> None:
+    bursts = [row for row in pixel(1000, 7, 3, 6.0) if row[0] % 300_000 < 50_000]
+    hot = HotPixels((32, 24))
+    kept = hot.feed(events_of(bursts))
+    assert hot.found() == [(7, 3)] and kept["t"].max() < 2_000_000
+
+
+def test_a_pixel_as_busy_as_those_around_it_is_no_defect() -> None:
+    """A blinking light of nine pixels, 40 Hz for 5 s."""
+    light = [row for x in (6, 7, 8) for y in (2, 3, 4) for row in pixel(40, x, y, 5.0)]
+    events = events_of(light)
+    assert HotPixels((32, 24)).feed(events) is events
+
+
+def lamp(hz: float, seconds: float, side: int = 20, share: float = 1.0) -> Events:
+    """A square of pixels that see a lamp: ON once in a cycle, OFF half a cycle later."""
+    rng = np.random.default_rng(int(hz))
+    rows = []
+    for cycle in range(int(seconds * hz)):
+        for polarity in (1, 0):
+            y, x = np.nonzero(rng.random((side, side)) < share)
+            t = (cycle + 0.7 - polarity / 2) * 1e6 / hz + rng.normal(0, 300, len(x))
+            rows.append(np.c_[t.astype(np.int64), x + 5, y + 3, np.full(len(x), polarity)])
+    whole = np.concatenate(rows)
+    return events_from_arrays(*whole[np.argsort(whole[:, 0], kind="stable")].T)
+
+
+@pytest.mark.parametrize(("hz", "share"), [(100, 1.0), (120, 1.0), (100, 0.4), (120, 0.5)])
+def test_mains_flicker_is_learned_and_shut_out(hz: int, share: float) -> None:
+    events = lamp(hz, 2.0, share=share)
+    filters = Denoiser((40, 30))
+    kept = filters.feed(events)
+    late = np.count_nonzero(kept["t"] > 400_000) / np.count_nonzero(events["t"] > 400_000)
+    assert late < (0.001 if share == 1 else 0.15)
+    assert filters.removed == len(events) - len(kept)
+    assert f"flickers at {hz} Hz" in filters.notes()[0]
+
+
+@pytest.mark.parametrize("hz", [70, 83, 90, 110, 150])
+def test_what_blinks_at_other_rates_is_kept(hz: float) -> None:
+    events = lamp(hz, 1.5)
+    filter_ = Flicker((40, 30))
+    assert filter_.feed(events) is events
+
+
+def test_what_moves_before_a_lamp_is_kept_outside_of_it() -> None:
+    moving = events_of([(t, x + 30, y, p) for t, x, y, p in edge()])
+    both = joined_events([lamp(100, 3.0), moving])
+    both = both[np.argsort(both["t"], kind="stable")]
+    kept = Flicker((64, 24)).feed(both)
+    assert np.count_nonzero(kept["x"] >= 30) == len(moving)
+    assert np.count_nonzero(kept["x"] < 30) < 0.2 * len(both)
+
+
+def test_pixels_come_back_when_the_lamp_goes_out() -> None:
+    after = lamp(77, 2.0)
+    after["t"] += 1_500_000
+    kept = Flicker((40, 30)).feed(joined_events([lamp(100, 1.5), after]))
+    assert np.count_nonzero(kept["t"] > 2_000_000) == np.count_nonzero(after["t"] > 2_000_000)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 30_000), min_size=1, max_size=30))
+def test_any_cutting_takes_out_the_same_flicker(sizes: list[int]) -> None:
+    events = lamp(100, 0.8)
+    whole, cut, found, first = Flicker((40, 30)), Flicker((40, 30)), [], 0
+    wanted = whole.feed(events)
+    while first < len(events):
+        size = sizes[len(found) % len(sizes)]
+        found.append(cut.feed(events[first : first + size]))
+        first += size
+    assert np.array_equal(np.concatenate(found), wanted) and cut.removed == whole.removed > 0
