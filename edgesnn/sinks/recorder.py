@@ -54,6 +54,7 @@ class Recorder:
 
     def __init__(self, path: str | Path, playing: str | Path | None = None) -> None:
         self._path = Path(path)
+        self.name = f"--record {path}"
         if self._path.suffix.lower() not in (".aedat4", ".npz"):
             raise InputError(f"--record {path}: the name must end in .aedat4 or .npz")
         try:

@@ -139,7 +139,7 @@ class TerminalView:
         self._stop = stop
         self._recent: tuple[Decision, ...] = ()
         self._closing = threading.Event()
-        self._paused = threading.Event()
+        self._away = False  # whether the terminal is another's: stopped, or in the background
         self._drawing = threading.Lock()
         self._suspend_before: Any = None
         self._keys = Keys()
@@ -151,7 +151,9 @@ class TerminalView:
         from rich.console import Console
 
         self._console = Console(file=self._out, highlight=False)
-        self._take_over()
+        self._away = not self._in_foreground()
+        if not self._away:
+            self._take_over()
         if hasattr(signal, "SIGTSTP") and threading.current_thread() is threading.main_thread():
             self._suspend_before = signal.signal(signal.SIGTSTP, self._suspend)
         self._thread = threading.Thread(
@@ -175,7 +177,8 @@ class TerminalView:
         self._closing.set()
         self._thread.join()
         self._thread = None
-        self._give_back()
+        if not self._away:
+            self._give_back()
         PlainLines(self._out, self._stop).close(summary)
 
     def _take_over(self) -> None:
@@ -189,17 +192,24 @@ class TerminalView:
         self._console.set_alt_screen(False)
 
     def _suspend(self, _number: int, _frame: FrameType | None) -> None:
-        """Ctrl-Z: give the terminal back, stop, and take it over again when we go on."""
+        """Ctrl-Z: give the terminal back and stop; the drawing takes it over when it is ours again.
+
+        After `fg` that is at once. After `bg` the run goes on, and the terminal is the shell's.
+        """
         signal.signal(signal.SIGTSTP, signal.SIG_IGN)  # a second one now would wait for this one
-        self._paused.set()
         with self._drawing:
-            self._give_back()
-            self._out.flush()
+            if not self._away:
+                self._give_back()
+                self._out.flush()
+            self._away = True
             os.kill(os.getpid(), signal.SIGSTOP)
-            self._take_over()
-            self._out.flush()
-        self._paused.clear()
         signal.signal(signal.SIGTSTP, self._suspend)
+
+    def _in_foreground(self) -> bool:
+        try:
+            return os.getpgrp() == os.tcgetpgrp(self._out.fileno())
+        except (OSError, AttributeError):  # no terminal that controls us, or Windows
+            return True
 
     def _heed(self, keys: str) -> None:
         """Do what the keys ask for: q, space, ?."""
@@ -226,7 +236,10 @@ class TerminalView:
                 lines = screen(info, shown, self._recent, self._console, size, palette, self._state)
                 painted = self._painted(lines, width, height)
                 with self._drawing:
-                    if not self._paused.is_set():
+                    if self._away and self._in_foreground():
+                        self._take_over()
+                        self._away = False
+                    if not self._away:
                         self._out.write(painted)
                         self._out.flush()
         except OSError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from edgesnn.errors import InputError
 from edgesnn.events import Events
 from edgesnn.sources.stored import Stored, stored
 
@@ -25,6 +27,19 @@ class Found:
         """Return all events as an array, (n,)."""
         kept = stored(self.events)
         return kept.read(0, len(kept))
+
+
+def check_plain(path: Path) -> None:
+    """Raise InputError unless there is a plain file: no folder, pipe or device."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give one file of it")
+    if not path.exists():
+        raise InputError(f"there is no file {path}")
+    if not path.is_file():
+        raise InputError(
+            f"{path} is a pipe or a device, and only files are played; copy it to one, or give "
+            "raw sound to --stdin"
+        )
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

@@ -18,6 +18,7 @@ from edgesnn.errors import InputError
 from edgesnn.events import Packet, empty_events
 from edgesnn.senses.latency import LatencySpec, latency_events
 from edgesnn.sources.catalog import PICTURES
+from edgesnn.sources.found import check_plain
 from edgesnn.sources.idx import read_idx
 from edgesnn.sources.opencv import opencv
 from edgesnn.sources.picture_file import Image, read_picture
@@ -41,8 +42,7 @@ def read_pictures(path: Path, spec: LatencySpec) -> list[Image]:
 
     Raises InputError for a file that is missing, no picture, too small or of one colour.
     """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
+    check_plain(path)
     if "idx3-ubyte" in path.name:
         images = read_idx(path, 3)
         if not len(images):

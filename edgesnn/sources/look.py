@@ -15,6 +15,7 @@ Times = NDArray[np.int64]
 FEW = 10
 """Events at either end that may be strays."""
 SILENCE_US = 60_000_000
+MOST_STRAYS = 1000
 _BACK_US = 10_000
 _LATE_SHARE = 1000
 """One event in so many may come more than 10 ms late: more are no busy sensor's."""
@@ -28,14 +29,18 @@ class Look:
     jumps: numbers of the events that come first after a jump back as the slicer knows it; lost_us:
     the time lost after 0, 1, ... of them. last_us: time of the last event. clock_us: how far
     playback is at the end: it goes on over jumps. gap_us, gap_at_us: the longest silence, and how
-    long after the first event it begins. flowing_us: the time that passed without silences and
+    long after the first event it begins, by playback's clock. strays: numbers of single events a
+    minute or more from the one before and back again, MOST_STRAYS at most. overruns: how often a
+    clock of 32 bits came to its end. flowing_us: the time that passed without silences and
     jumps. whole_ms: whether all times are whole milliseconds apart.
     """
 
     def __init__(self) -> None:
         self.count = self.back = 0
         self.first_us = self.last_us = self.clock_us = 0
-        self.gap_us = self.gap_at_us = self.flowing_us = 0
+        self.gap_us = self.gap_at_us = self.flowing_us = self.overruns = 0
+        self.strays: list[int] = []
+        self._last_clock_us = 0
         self.whole_ms = True
         self._head = self._tail = empty_events()
         self._jumps: list[Times] = []
@@ -74,6 +79,7 @@ class Look:
         if len(self._head) <= FEW:
             self._head = joined_events([self._head, events[: FEW + 1 - len(self._head)].copy()])
         before = self._tail[-1:]
+        self._find_strays(t)
         self._add_times(t if not self.count else np.concatenate([before["t"], t]), len(before))
         for name in "xyp":
             values = events[name]
@@ -85,6 +91,16 @@ class Look:
         self._tail = joined_events([self._tail, events[-FEW - 1 :]])[-FEW - 1 :].copy()
         self.count += len(events)
         self.last_us = int(t[-1])
+
+    def _find_strays(self, t: Times) -> None:
+        """Note single events that are far from the one before them and from the one behind."""
+        known = self._tail["t"][-2:]
+        near = np.concatenate([known, t])
+        if len(near) < 3 or len(self.strays) > MOST_STRAYS:
+            return
+        there, back = np.diff(near[:-1]), np.diff(near[1:])
+        found = np.flatnonzero((np.abs(there) > SILENCE_US) & (np.abs(there + back) < RESET_US))
+        self.strays += (found + 1 - len(known) + self.count).tolist()
 
     def _add_times(self, t: Times, known: int) -> None:
         """Take times; the first `known` of them (0 or 1) was seen before."""
@@ -101,13 +117,17 @@ class Look:
             self._lost_us = int(lost[-1])
         elif self._lost_us:
             new = new + self._lost_us
+        near_end = t[at] > 2**32 - RESET_US
+        self.overruns += int(np.count_nonzero(near_end & (t[at] < 2**32) & (t[at + 1] < RESET_US)))
         self.clock_us = max(self.clock_us, int(new.max()))
         self._forwards += int(np.count_nonzero(steps > RESET_US))
         if len(steps):
             longest = int(steps.argmax())
             if steps[longest] > self.gap_us:
                 self.gap_us = int(steps[longest])
-                self.gap_at_us = int(t[longest]) - self.first_us
+                begins = self._last_clock_us if longest < known else int(new[longest - known])
+                self.gap_at_us = begins - self.first_us
+        self._last_clock_us = int(new[-1])
         self.flowing_us += int(steps[(steps >= 0) & (steps < SILENCE_US)].sum())
         if self.whole_ms:
             self.whole_ms = not ((t - self.first_us) % 1000).any()

@@ -3,7 +3,8 @@
 - Events that are not in the order of time (sorted by x, reversed, shuffled, in blocks) are put in
   order. A few late events of a busy sensor are no such thing: the slicer counts them. Nor is a
   sensor whose clock began anew: each of its lives is put in order by itself.
-- A few events at the beginning or the end, an hour or more away from all others, are left out.
+- A few events at the beginning or the end, a minute or more away from all others, are left out, and
+  single ones so far from both of their neighbours.
 - Longer silences are played as they are, and said.
 - Times whose rate no sensor has are said, with the option that tells their unit.
 """
@@ -18,13 +19,12 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 from edgesnn.events import Events, joined_events
 from edgesnn.sources.found import counted
-from edgesnn.sources.look import SILENCE_US, Look, Times
-from edgesnn.sources.stored import Held, Part, Stored, stored
+from edgesnn.sources.look import MOST_STRAYS, SILENCE_US, Look, Times
+from edgesnn.sources.stored import Held, Part, Spool, Stored, blocks_of, stored
 
 UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 """Microseconds in a unit of --time-unit."""
 _MOST_SORTED = 16_000_000
-_FAR_US = 3_600_000_000
 _SLOW_HZ, _FAST_HZ = 100.0, 1e8
 _SLOW_PIXEL_HZ, _FAST_PIXEL_HZ = 0.01, 1000.0
 _ENOUGH = 1000
@@ -77,6 +77,14 @@ def mended(
     if len(kept) < 2:
         return kept, look, ()
     notes: list[str] = []
+    if 0 < len(look.strays) <= min(MOST_STRAYS, len(kept) // 100):
+        alone = len(look.strays)
+        notes.append(
+            f"{counted(alone, 'event')} a minute or more away from the ones before and behind "
+            f"{'was' if alone == 1 else 'were'} left out"
+        )
+        kept = _without(kept, np.array(look.strays))
+        look = Look.of(kept)
     if look.disordered():
         if len(kept) > _MOST_SORTED:
             raise InputError(
@@ -92,20 +100,32 @@ def mended(
             f"the events were not in the order of time ({counted(moved, 'step')} back); they were "
             "put in order"
         )
-    head, tail = look.far(_FAR_US)
+    head, tail = look.far(SILENCE_US)
     if far := head + tail:
         kept = Part(kept, head, len(kept) - tail)
         look = Look.of(kept)
         notes.append(
-            f"{counted(far, 'event')} an hour or more away from all others "
+            f"{counted(far, 'event')} a minute or more away from all others "
             f"{'was' if far == 1 else 'were'} left out"
         )
     if look.gap_us > SILENCE_US:
         at_s = look.gap_at_us / 1e6
         notes.append(f"nothing comes for {_long(look.gap_us)}, {at_s:.1f} s after the first event")
+    if look.overruns:
+        notes.append(f"the sensor's clock of 32 bits ran over ({counted(look.overruns, 'time')})")
     if unit is None:
         notes += _doubts(look, size)
     return kept, look, tuple(notes)
+
+
+def _without(events: Stored, strays: Times) -> Stored:
+    """Leave single events out."""
+    spool = Spool()
+    for first, block in blocks_of(events):
+        keep = np.ones(len(block), bool)
+        keep[strays[(strays >= first) & (strays < first + len(block))] - first] = False
+        spool.write(block[keep])
+    return spool
 
 
 def _doubts(look: Look, size: tuple[int, int]) -> list[str]:

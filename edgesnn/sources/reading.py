@@ -12,7 +12,7 @@ from pathlib import Path
 from edgesnn.errors import InputError
 from edgesnn.events import Events, check_inside
 from edgesnn.sources.catalog import FORMATS, PICTURES, SOUNDS
-from edgesnn.sources.found import Found
+from edgesnn.sources.found import Found, check_plain
 from edgesnn.sources.look import Look, Times
 from edgesnn.sources.mending import mended
 from edgesnn.sources.stored import blocks_of, stored
@@ -52,10 +52,7 @@ def find_recording(
     path: Path, size: tuple[int, int] | None, unit: str | None
 ) -> tuple[Found, Look]:
     """Return a recording and a look at it; see `read_recording`. Its events may lie in a file."""
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give one recording")
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
+    check_plain(path)
     door = FORMATS.get(path.suffix.lower())
     if door is None:
         known = ", ".join(sorted(FORMATS))

@@ -15,6 +15,7 @@ from edgesnn.errors import InputError
 from edgesnn.events import Packet, joined_events
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.resample import Floats, Resampler
+from edgesnn.sources.found import check_plain
 from edgesnn.sources.sound import RATES_HZ, Listener, Mixer
 from edgesnn.text import shown
 
@@ -114,8 +115,7 @@ def _opened(path: Path) -> tuple[Any, tuple[str, ...]]:
     """Return the open file, and what a person should know of it; raises InputError."""
     import soundfile  # type: ignore[import-untyped]
 
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
+    check_plain(path)
     try:
         file = soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, TypeError) as error:

@@ -32,6 +32,7 @@ class Reader:
         self._sinks = sinks
         self._probe = probe
         self._halt = threading.Event()
+        self._hearing: str | None = None  # the sink that a packet is given to
         self._thread = threading.Thread(target=self._read_all, name="edgesnn-reader", daemon=True)
 
     def start(self) -> None:
@@ -48,7 +49,10 @@ class Reader:
             self._source.close()  # which frees a read that waits for a device
             self._thread.join(GIVE_UP_S)
         if self._thread.is_alive():
-            raise RunError(f"{self._source.name} did not answer for {2 * GIVE_UP_S:.0f} s")
+            waited = f"for {2 * GIVE_UP_S:.0f} s"
+            if self._hearing is not None:
+                raise RunError(f"{self._hearing} took no packet {waited}")
+            raise RunError(f"{self._source.name} did not answer {waited}")
 
     def _read_all(self) -> None:
         try:
@@ -68,7 +72,9 @@ class Reader:
     def _pass_on(self, packet: Packet) -> None:
         check_inside(packet.events, self._source.size, self._source.name)
         for sink in self._sinks:
+            self._hearing = getattr(sink, "name", type(sink).__name__)
             sink.packet(packet)
+        self._hearing = None
         if self._source.can_wait:
             if not self._ring.push_wait(packet, self._halt):
                 self.unpushed += len(packet.events)

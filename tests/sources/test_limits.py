@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
+import os
 import struct
 import tracemalloc
 import wave
@@ -12,10 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgesnn.app import load_app
+from edgesnn.bundle import load_bundle
 from edgesnn.errors import InputError
 from edgesnn.events import joined_events
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.latency import LatencySpec
+from edgesnn.sources.files import open_file
 from edgesnn.sources.idx import read_idx
 from edgesnn.sources.image import read_pictures
 from edgesnn.sources.pcm_stream import open_pcm_stream
@@ -197,3 +202,11 @@ def test_a_blank_image_is_named_by_its_number(tmp_path: Path) -> None:
     path.write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, 3, 28, 28) + images.tobytes())
     with pytest.raises(InputError, match="image 2 is all of one brightness"):
         read_pictures(path, SPEC)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.wav", "a.png", "a.aedat4", "a.bs2"])
+def test_a_pipe_is_no_file_to_play(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    app = {"a.wav": "keyword", "a.png": "digits"}.get(name, "gesture")
+    with pytest.raises(InputError, match="is a pipe or a device"):
+        open_file(tmp_path / name, load_bundle(load_app(app).model), speed=math.inf)

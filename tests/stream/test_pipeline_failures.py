@@ -118,6 +118,20 @@ def test_a_source_that_hangs_is_left_behind(monkeypatch):
     hung.set()
 
 
+def test_a_sink_that_hangs_is_named_and_not_the_source(monkeypatch):
+    monkeypatch.setattr("edgesnn.stream.reader.GIVE_UP_S", 0.05)
+    hung, stop = threading.Event(), threading.Event()
+
+    class Hanging(Listener):
+        def packet(self, packet: Packet) -> None:
+            hung.wait(20)
+
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(RunError, match="sink took no packet"):
+        play(FakeSource(iter(cut(scene("left"), 50))), Hanging([]), stop=stop)
+    hung.set()
+
+
 def test_a_source_that_hangs_is_freed_by_closing_it(monkeypatch):
     monkeypatch.setattr("edgesnn.stream.reader.GIVE_UP_S", 0.2)
     freed, stop = threading.Event(), threading.Event()
