@@ -15,7 +15,7 @@ from edgesnn.cli.parsing import Given, was_given
 from edgesnn.errors import InputError
 from edgesnn.events import Source
 from edgesnn.options import Option
-from edgesnn.sources.catalog import LIVE, PLAYING, Live, file_option
+from edgesnn.sources.catalog import LIVE, PLAYING, VIDEOS, Live, file_option
 from edgesnn.sources.files import open_file
 from edgesnn.sources.image import is_image_file
 from edgesnn.sources.mending import UNITS_US
@@ -82,7 +82,8 @@ def model_name(app: App, given: Given) -> str:
     if given.get("model") is not None:
         return str(given["model"])
     path: Path | None = given.get("file")
-    recorded = path is not None and not is_image_file(path)
+    seen_by_eye = path is not None and (is_image_file(path) or path.suffix.lower() in VIDEOS)
+    recorded = path is not None and not seen_by_eye
     seen = [entry for entry in LIVE if was_given(given.get(entry.option.key))]
     dvs = any(entry.stands_for(["--camera"]) for entry in seen)
     if app.event_model is not None and (dvs or recorded):

@@ -110,10 +110,12 @@ class Flicker:
                 self._watched[hz] = watched
 
     def _pixels(self, events: Events) -> _Index:
-        return events["y"].astype(np.intp) * self._width + events["x"]
+        pixels: _Index = events["y"].astype(np.intp) * self._width + events["x"]
+        return pixels
 
     def _block(self, events: Events) -> _Index:
-        return (events["y"] // _BLOCK).astype(np.intp) * self._columns + events["x"] // _BLOCK
+        rows: _Index = (events["y"] // _BLOCK).astype(np.intp) * self._columns
+        return rows + events["x"] // _BLOCK
 
 
 class _Light:

@@ -47,11 +47,8 @@ LIVE = (
     Live(
         Option(
             "--webcam",
-            "An ordinary camera, turned into events: the first, or by number.",
-            int,
-            metavar="[N]",
-            least=0,
-            most=1023,
+            "An ordinary camera, turned into events: the first, by number, or a video.",
+            metavar="[N|VIDEO]",
             bare="0",
             panel=PANEL,
         ),
@@ -101,6 +98,7 @@ FORMATS = {
 unit of its times (None where the user told neither) and returns a `Found`."""
 SOUNDS = (".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".pgm")
+VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 UNSAID = (
     Option("--sensor", "Size of the recording's sensor.", metavar="WxH", panel=PANEL),
     Option(
@@ -127,5 +125,5 @@ PLAYING = (
 def file_option() -> Option:
     """Return --file, with the formats that there are."""
     formats = ", ".join(FORMATS)
-    about = f"A recording: {formats}; sound; a picture."
+    about = f"A recording: {formats}; sound; a picture; a video."
     return Option("--file", about, Path, metavar="PATH", panel=PANEL)

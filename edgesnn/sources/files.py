@@ -1,4 +1,4 @@
-"""A file as a source: sound, pictures or recorded events, as its name says."""
+"""A file as a source: sound, pictures, a video or recorded events, as its name says."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from pathlib import Path
 from edgesnn.bundle import Bundle
 from edgesnn.errors import InputError
 from edgesnn.events import Source
-from edgesnn.sources.catalog import SOUNDS
+from edgesnn.sources.catalog import SOUNDS, VIDEOS
 from edgesnn.sources.image import is_image_file, open_images
 from edgesnn.sources.recording import open_recording
 from edgesnn.sources.sound_file import open_sound_file
-from edgesnn.sources.wanted import check_takes_events, models_for, takes_pictures, takes_sound
+from edgesnn.sources.wanted import (
+    Wanted,
+    check_takes_events,
+    models_for,
+    takes_pictures,
+    takes_sound,
+)
 
 
 def open_file(
@@ -23,15 +29,16 @@ def open_file(
     size: tuple[int, int] | None = None,
     unit: str | None = None,
 ) -> Source:
-    """Open a file as what its name says: sound, pictures, else recorded events.
+    """Open a file as what its name says: sound, pictures, a video, else recorded events.
 
     Raises InputError, also when the model does not take that kind.
     """
     name = bundle.program.name
     sound, picture = path.suffix.lower() in SOUNDS, is_image_file(path)
-    if size is not None and (sound or picture):
+    video = path.suffix.lower() in VIDEOS
+    if size is not None and (sound or picture or video):
         raise InputError(f"--sensor is for recordings of events and {path.name} is none")
-    if unit is not None and (sound or picture):
+    if unit is not None and (sound or picture or video):
         raise InputError(f"--time-unit is for recordings of events and {path.name} is none")
     if sound:
         if bundle.hearing is None:
@@ -47,6 +54,10 @@ def open_file(
             )
         step_us = bundle.program.step_us
         return open_images(path, bundle.latency, step_us=step_us, speed=speed, loop=loop)
+    if video:
+        from edgesnn.sources.video import video_for  # loads OpenCV, which recordings do without
+
+        return video_for(path, Wanted(bundle), speed=speed, loop=loop)
     recording = open_recording(path, speed=speed, loop=loop, size=size, unit=unit)
     if recording.size != _own_size(bundle):
         check_takes_events(bundle, path.name)

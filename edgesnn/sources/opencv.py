@@ -14,6 +14,7 @@ MOST_PIXELS = 120_000_000
 def opencv() -> ModuleType:
     """Import OpenCV; raises MissingDependency with what to install."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet
     os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
     try:
         import cv2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgesnn.errors import InputError
 from edgesnn.events import Events, check_inside
-from edgesnn.sources.catalog import FORMATS, PICTURES, SOUNDS
+from edgesnn.sources.catalog import FORMATS, PICTURES, SOUNDS, VIDEOS
 from edgesnn.sources.found import Found, check_plain
 from edgesnn.sources.look import Look, Times
 from edgesnn.sources.mending import mended
@@ -58,7 +58,8 @@ def find_recording(
         known = ", ".join(sorted(FORMATS))
         raise InputError(
             f"{path.name}: edgesnn does not read {path.suffix or 'this'}; it reads {known}, "
-            f"sound ({', '.join(SOUNDS)}) and pictures ({', '.join(PICTURES)}, idx3-ubyte)"
+            f"sound ({', '.join(SOUNDS)}), pictures ({', '.join(PICTURES)}, idx3-ubyte) and videos "
+            f"({', '.join(VIDEOS)})"
         )
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes)")

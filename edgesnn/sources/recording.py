@@ -13,9 +13,11 @@ import numpy as np
 from edgesnn.errors import InputError
 from edgesnn.events import Events, Packet, empty_events
 from edgesnn.sources.look import Look, Times
-from edgesnn.sources.reading import find_recording
+from edgesnn.sources.reading import find_recording, read_events, read_recording
 from edgesnn.sources.stored import BLOCK, Stored, stored
 from edgesnn.text import shown
+
+__all__ = ("Recording", "open_recording", "read_events", "read_recording")
 
 _CHUNK_US = 10_000
 _CHUNK_EVENTS = 100_000

@@ -98,7 +98,7 @@ def test_version_and_help_teach(line: Run) -> None:
         (("run", "nose"), "there is no app 'nose'; the apps here are: gesture"),
         (("profile", "nose"), "there is no app 'nose'"),
         (("sing",), "No such command 'sing'"),
-        (("run", "gesture", "--webcam", "first"), "Invalid value for '--webcam'"),
+        (("run", "gesture", "--webcam", "first"), "is neither the number of a camera"),
         (("run", "gesture", "--file", "a.npz", "--demo"), "--file and --demo are 2 sources"),
         (("run", "gesture", "--camera", "--webcam", "0", "--demo"), "are 3 sources"),
         (("run", "gesture", "--demo", "--speed", "2"), "--speed is for recordings and --demo is"),

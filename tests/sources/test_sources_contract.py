@@ -14,11 +14,13 @@ from contract_sources import (
 )
 from fake_camera import FakeCamera
 from fake_sounds import TONE, Sounds
+from fake_webcam import FakeCapture, squares
 from written import write_video
 
 from edgesnn.app import load_app, sample_path
 from edgesnn.events import Packet, events_from_arrays
 from edgesnn.models.gesture.demo import open_demo
+from edgesnn.senses.eye import Emulated
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.latency import LatencySpec
 from edgesnn.sinks.recorder import Recorder
@@ -32,7 +34,8 @@ from edgesnn.sources.pcm_stream import open_pcm_stream
 from edgesnn.sources.raw import raw_head
 from edgesnn.sources.recording import open_recording
 from edgesnn.sources.sound_file import open_sound_file
-from edgesnn.sources.webcam import open_webcam
+from edgesnn.sources.video import open_video
+from edgesnn.sources.webcam import Webcam
 from edgesnn.stream.sink import RunInfo
 
 SIZE = (128, 128)
@@ -86,13 +89,16 @@ def makers(files):
             files / "a.bs2", speed=b, loop=True, size=SIZE
         )
     made["camera"] = lambda: Camera(FakeCamera(busy + [None] * 1000))
-    made["video as webcam"] = lambda: open_webcam(files / "a.avi")
+    made["webcam"] = lambda: Webcam(FakeCapture(squares(200)), "webcam:0")
     made["demo"] = lambda: open_demo(0)
     made |= sounds(files)
     for speed in (math.inf, 1.0):
         made[f"pictures at {speed}"] = lambda b=speed: pictures(b)
         made[f"pictures looped at {speed}"] = lambda b=speed: pictures(b, loop=True)
-    made["video as pictures"] = lambda: open_webcam(files / "a.avi", eye=Frames(LATENCY, STEP_US))
+    for speed in (math.inf, 1.0):
+        made[f"video at {speed}"] = lambda b=speed: open_video(files / "a.avi", Emulated, speed=b)
+    made["video looped"] = lambda: open_video(files / "a.avi", Emulated, loop=True)
+    made["video as pictures"] = lambda: open_video(files / "a.avi", pictures_of)
     return made
 
 
@@ -106,6 +112,10 @@ def sounds(files):
     made["pipe"] = lambda: open_pcm_stream(io.BytesIO(pcm()), HEARING, rate_hz=8000)
     made["microphone"] = microphone
     return made
+
+
+def pictures_of():
+    return Frames(LATENCY, STEP_US)
 
 
 def pcm():
@@ -126,13 +136,13 @@ def pictures(speed, loop=False):
 
 
 NAMES = list(makers(None))
-ENDLESS = {name for name in NAMES if "looped" in name} | {"camera", "demo", "microphone"}
+ENDLESS = {name for name in NAMES if "looped" in name} | {"camera", "webcam", "demo", "microphone"}
 LONG = {"pictures at 1.0"}
 
 
 OPTIONS = {
     "--camera": "camera",
-    "--webcam": "video as webcam",
+    "--webcam": "webcam",
     "--mic": "microphone",
     "--stdin": "pipe",
     "--demo": "demo",
@@ -171,8 +181,7 @@ def test_recordings_wait_and_live_sources_do_not(files):
     waits = {name: make().can_wait for name, make in makers(files).items()}
     assert {name for name, value in waits.items() if not value} == {
         "camera",
-        "video as webcam",
+        "webcam",
         "demo",
         "microphone",
-        "video as pictures",
     }

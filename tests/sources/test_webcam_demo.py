@@ -1,4 +1,5 @@
 import importlib.abc
+import math
 import sys
 import time
 
@@ -7,39 +8,16 @@ import pytest
 
 pytest.importorskip("cv2")
 
+from fake_webcam import FakeCapture, squares  # noqa: E402
 from written import write_video  # noqa: E402
 
 from edgesnn.errors import InputError, MissingDependency, RunError  # noqa: E402
 from edgesnn.models.gesture.demo import open_demo  # noqa: E402
+from edgesnn.senses.eye import Emulated  # noqa: E402
 from edgesnn.sources import devices, webcam  # noqa: E402
 from edgesnn.sources import webcam as module  # noqa: E402
+from edgesnn.sources.video import open_video  # noqa: E402
 from edgesnn.sources.webcam import Webcam, open_webcam  # noqa: E402
-
-
-class FakeCapture:
-    """A camera with a few frames; then it says that there are no more."""
-
-    def __init__(self, frames):
-        self.frames, self.released = list(frames), False
-
-    def get(self, _):
-        return 0.0
-
-    def read(self):
-        if self.frames:
-            time.sleep(0.01)
-            return True, self.frames.pop(0)
-        return False, None
-
-    def release(self):
-        self.released = True
-
-
-def squares(n):
-    frames = np.full((n, 60, 80, 3), 60, np.uint8)
-    for i in range(n):
-        frames[i, 20:40, 20 + 3 * i : 40 + 3 * i] = 230
-    return frames
 
 
 def read_all(source):
@@ -51,7 +29,7 @@ def read_all(source):
 
 def test_motion_in_a_video_becomes_events_at_the_moving_edges(tmp_path):
     write_video(tmp_path / "a.avi")
-    packets = read_all(open_webcam(tmp_path / "a.avi"))
+    packets = read_all(open_video(tmp_path / "a.avi", Emulated, speed=math.inf))
     events = np.concatenate([p.events for p in packets])
     assert len(events) > 100
     # The square lies in the middle third of the height; only its sides move.
@@ -64,12 +42,12 @@ def test_no_such_webcam_or_video_is_one_sentence(tmp_path, capfd):
         open_webcam(97)
     (tmp_path / "a.avi").write_bytes(b"nothing")
     with pytest.raises(InputError, match="not a video"):
-        open_webcam(tmp_path / "a.avi")
+        open_video(tmp_path / "a.avi", Emulated)
     assert "ERROR" not in capfd.readouterr().err
 
 
 def test_a_webcam_that_goes_away_is_a_run_error():
-    source = Webcam(FakeCapture(squares(3)), "webcam:0", ends=False)
+    source = Webcam(FakeCapture(squares(3)), "webcam:0")
     with pytest.raises(RunError, match="stopped sending"):
         read_all(source)
 
@@ -84,7 +62,7 @@ def test_a_webcam_that_hangs_is_a_run_error(monkeypatch):
             time.sleep(0.4)
             return False, None
 
-    source = Webcam(Hanging(squares(2)), "webcam:0", ends=False)
+    source = Webcam(Hanging(squares(2)), "webcam:0")
     with pytest.raises(RunError, match="has sent no picture"):
         read_all(source)
     source.close()
@@ -92,7 +70,7 @@ def test_a_webcam_that_hangs_is_a_run_error(monkeypatch):
 
 def test_close_releases_the_camera():
     capture = FakeCapture(squares(500))
-    source = Webcam(capture, "webcam:0", ends=False)
+    source = Webcam(capture, "webcam:0")
     source.read()
     source.close()
     assert capture.released
