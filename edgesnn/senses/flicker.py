@@ -114,8 +114,9 @@ class Flicker:
         return pixels
 
     def _block(self, events: Events) -> _Index:
-        rows: _Index = (events["y"] // _BLOCK).astype(np.intp) * self._columns
-        return rows + events["x"] // _BLOCK
+        blocks: _Index = (events["y"] // _BLOCK).astype(np.intp) * self._columns
+        blocks += events["x"] // _BLOCK
+        return blocks
 
 
 class _Light:
