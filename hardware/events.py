@@ -49,7 +49,8 @@ def load(bundle: Bundle, *, threads: int = 1) -> EventsModel:
     it is not run. Raises InputError where the engine was not built, BundleError naming a node it
     cannot run, or what differs.
     """
-    if bundle.onnx and bundle.program.sha256.encode() not in bundle.onnx:
+    hashes = bundle.program.sha256, bundle.program.any_grid_sha256
+    if bundle.onnx and not any(own.encode() in bundle.onnx for own in hashes):
         raise BundleError(
             f"the graph of {bundle.program.name} was made from another program; export again"
         )

@@ -121,7 +121,8 @@ def _check(program: Program, session: Any) -> None:
     metadata = session.get_modelmeta().custom_metadata_map
     if "program_sha256" not in metadata:
         raise BundleError(f"the graph of {program.name} has no metadata program_sha256")
-    if metadata["program_sha256"] != program.sha256:
+    any_grid = metadata.get("any_grid_sha256") == program.any_grid_sha256
+    if metadata["program_sha256"] != program.sha256 and not any_grid:
         raise BundleError(
             f"the graph of {program.name} was made from another program; export again"
         )
@@ -129,8 +130,21 @@ def _check(program: Program, session: Any) -> None:
     given = {"x": (1, *program.input_shape), **states}
     made = {"y": (1, *program.output_shape), **{f"new_{n}": s for n, s in states.items()}}
     found = [{p.name: tuple(p.shape) for p in ports} for ports in _ports(session)]
+    if any_grid:  # the names of free axes stand for any length
+        wanted = [given, made]
+        found = [
+            {name: _filled(shape, to.get(name, ())) for name, shape in ports.items()}
+            for ports, to in zip(found, wanted, strict=True)
+        ]
     if found != [given, made]:
         raise BundleError(f"the graph of {program.name} does not take and give what it should")
+
+
+def _filled(shape: tuple[int | str, ...], wanted: tuple[int, ...]) -> tuple[int | str, ...]:
+    """Return a shape whose free axes have the wanted lengths."""
+    if len(shape) != len(wanted):
+        return shape
+    return tuple(w if isinstance(n, str) else n for n, w in zip(shape, wanted, strict=True))
 
 
 def _ports(session: Any) -> tuple[Any, Any]:

@@ -8,21 +8,32 @@ Each node writes itself (`Node.write`).
 from __future__ import annotations
 
 from edgesnn.decide.readouts import AnyReadoutSpec
-from edgesnn.program import Node, Program, state_ports
+from edgesnn.errors import BundleError
+from edgesnn.program import Add, Concat, Layer, Node, Program, Upsample, state_ports
 
 from .delays import without_delays
 from .graph import Graph, Port
 from .metadata import metadata_of
 
 
-def export(program: Program, *, readout: AnyReadoutSpec | None = None, license: str = "") -> bytes:
+def export(
+    program: Program,
+    *,
+    readout: AnyReadoutSpec | None = None,
+    license: str = "",
+    any_grid: bool = False,
+) -> bytes:
     """Return the ONNX model of one step of the program.
 
     x: uint8 (1, *input_shape); y: int32 (1, *output_shape); each state and
-    new_<state> as `state_ports` says. Metadata: see `metadata.py`.
-    Raises BundleError when a layer's sums leave the range in which all kernels are exact.
+    new_<state> as `state_ports` says. Metadata: see `metadata.py`. any_grid: height and width of x
+    are free, and with them those of y and the states.
+    Raises BundleError when a layer's sums leave the range in which all kernels are exact, or a
+    node holds to one height and width.
     """
-    graph = Graph()
+    if any_grid:
+        _check_free(program)
+    graph = Graph(any_grid=any_grid)
     names = {"x": "x"}
     dense = without_delays(program)
     for node in dense.nodes:
@@ -34,7 +45,25 @@ def export(program: Program, *, readout: AnyReadoutSpec | None = None, license: 
     x = Port("x", "uint8", (1, *program.input_shape))
     y = Port("y", "int32", (1, *program.output_shape))
     metadata = metadata_of(program, readout, license)
+    if any_grid:
+        metadata["any_grid_sha256"] = program.any_grid_sha256
+        x, y, *both = (_freed(port) for port in (x, y, *states, *new))
+        states, new = both[: len(states)], both[len(states) :]
     return graph.model(program.name, [x, *states], [y, *new], metadata)
+
+
+def _check_free(program: Program) -> None:
+    for node in program.nodes:
+        fixed = isinstance(node, Layer) and node.op == "linear"
+        if fixed or not isinstance(node, Layer | Concat | Add | Upsample):
+            raise BundleError(f"{node.name}: a {node.kind} node holds to one height and width")
+
+
+def _freed(port: Port) -> Port:
+    """Return a port whose last two axes may have any length; its name tells them apart."""
+    *front, _, _ = port.shape
+    name = port.name.removeprefix("new_")
+    return Port(port.name, port.dtype, (*front, f"{name}_height", f"{name}_width"))
 
 
 def _write(graph: Graph, program: Program, node: Node, names: dict[str, str]) -> str:

@@ -27,13 +27,17 @@ class Port:
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: tuple[int | str, ...]
 
 
 class Graph:
-    """A graph being written. Tensors are known by name."""
+    """A graph being written. Tensors are known by name.
 
-    def __init__(self) -> None:
+    any_grid: whether it must run for every height and width of its input.
+    """
+
+    def __init__(self, *, any_grid: bool = False) -> None:
+        self._any_grid = any_grid
         self._nodes: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = []
         self._constants: dict[str, Tensor] = {}
 
@@ -60,6 +64,16 @@ class Graph:
         """Append a Reshape; one length may be -1."""
         text = "_".join(str(n) for n in shape).replace("-1", "rest")
         wanted = self.constant(f"shape_{text}", np.array(shape, np.int64))
+        return self.add("Reshape", [source, wanted], out)
+
+    def image(self, source: str, channels: int, size: Sequence[int], like: str, out: str) -> str:
+        """Append a Reshape to (1, channels, *size), the height and width of `like`, which has four
+        axes."""
+        if not self._any_grid:
+            return self.reshape(source, (1, channels, *size), out)
+        sizes = self.add("Shape", [like], f"size_of_{out}", start=2)
+        front = self.constant(f"one_by_{channels}", np.array([1, channels], np.int64))
+        wanted = self.add("Concat", [front, sizes], f"shape_of_{out}", axis=0)
         return self.add("Reshape", [source, wanted], out)
 
     def model(

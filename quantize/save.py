@@ -37,15 +37,21 @@ def save_bundle(
     xs: Tensor | None = None,
     hearing: HearingSpec | None = None,
     latency: LatencySpec | None = None,
+    any_grid: bool = False,
 ) -> Bundle:
     """Write NAME.json, .npz, .onnx and .parity.npz to a directory; return the bundle as loaded.
 
     xs: real inputs (T, *input_shape) for the guard to run as well, besides random ones. hearing,
-    latency: how sound or images become the events it takes.
+    latency: how sound or images become the events it takes. any_grid: the graph is to run for
+    every height and width of x; it is guarded on another one too.
     Raises BundleError when the program cannot be exported exactly; nothing is written then.
     """
-    graph = export(program, readout=readout, license=str(card.get("licence", "")))
+    licence = str(card.get("licence", ""))
+    graph = export(program, readout=readout, license=licence, any_grid=any_grid)
     guard(program, graph, xs=xs)
+    if any_grid:
+        _, height, width = program.input_shape
+        guard(program.on_grid(height + 8, width + 16), graph, steps=50)
     data = {
         "npz": archive(program.tensors),
         "onnx": graph,

@@ -101,6 +101,10 @@ class Writer(Protocol):
         """Append a Reshape; return its output's name."""
         ...
 
+    def image(self, source: str, channels: int, size: Sequence[int], like: str, out: str) -> str:
+        """Append a Reshape to (1, channels, *size); `like` has four axes, the last two of size."""
+        ...
+
 
 class Node(ABC):
     """One primitive. name: C identifier, unique; names the output.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,15 @@ class Program:
     @property
     def sha256(self) -> str:
         """Hash over the description and every tensor's name, type, shape and bytes."""
-        digest = hashlib.sha256(json.dumps(to_dict(self), sort_keys=True).encode())
+        return self._hashed(to_dict(self))
+
+    @property
+    def any_grid_sha256(self) -> str:
+        """The same, whatever the height and width of x."""
+        return self._hashed({**to_dict(self), "input_shape": [self.input_shape[0], 0, 0]})
+
+    def _hashed(self, description: dict[str, Any]) -> str:
+        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
         for name in sorted(self.tensors):
             tensor = self.tensors[name]
             digest.update(f"{name} {tensor.dtype.str} {tensor.shape}".encode())
@@ -70,6 +78,13 @@ class Program:
     def __hash__(self) -> int:
         """Equal programs have equal hashes."""
         return hash(self.sha256)
+
+    def on_grid(self, height: int, width: int) -> Program:
+        """Return the same network for an x of another height and width.
+
+        Raises BundleError where its nodes do not fit each other on it.
+        """
+        return replace(self, input_shape=(self.input_shape[0], height, width))
 
     @property
     def output_shape(self) -> tuple[int, ...]:

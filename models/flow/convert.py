@@ -10,12 +10,13 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from edgesnn.program import Add, Concat, Layer, Node, Program, Tensor, Upsample
 from edgesnn.quantize.integers import check_exact, integers
 
 from .data import HIGHEST
-from .net import BINS, DELAYS, LAYERS, WINDOWS
+from .net import BINS, DELAYS, LAYERS, OUTPUTS, WINDOWS
 from .scenes import STEP_US
 
 if TYPE_CHECKING:
@@ -23,11 +24,16 @@ if TYPE_CHECKING:
     from .net import FlowNet
 
 
+SEEN_STEPS = 2
+"""Motion is told where something was seen in as many steps."""
+
+
 def flow_program(net: FlowNet, height: int, width: int) -> Program:
     """Return the program for a grid of height x width cells, multiples of 8.
 
-    Its output, int32 (3, height / 2, width / 2), times `net.unit()` is the compressed motion and
-    its evidence. Raises BundleError when a sum could leave the range in which training was exact.
+    Its output is int32 (4, height / 2, width / 2): times `net.unit()` the compressed motion and its
+    evidence; last the events of the newest SEEN_STEPS steps, at most 7 of a cell and half step.
+    Raises BundleError when a sum could leave the range in which training was exact.
     """
     delays = [(age, age + 1) for age in DELAYS]
     tensors: dict[str, Tensor] = {"windows": _taps(WINDOWS), "delays": _taps(delays)}
@@ -67,14 +73,19 @@ def flow_program(net: FlowNet, height: int, width: int) -> Program:
     sums = []
     scales = (("deep2", 4), ("middle_up", 2), ("near_up", 1))
     for (source, factor), weight_of in zip(scales, net.predictor_integers(), strict=True):
-        tensors[f"w_flow_{source}"] = integers(weight_of, np.int8)
+        silent = weight_of.new_zeros(1, *weight_of.shape[1:])  # the last channel is `seen`'s
+        tensors[f"w_flow_{source}"] = integers(torch.cat([weight_of, silent]), np.int8)
         padding = weight_of.shape[-1] // 2
         nodes.append(Layer(f"flow_{source}", source, f"w_flow_{source}", padding=padding))
         sums.append(f"flow_{source}")
         if factor > 1:
             nodes.append(Upsample(f"flow_up_{source}", sums[-1], factor))
             sums[-1] = f"flow_up_{source}"
-    nodes.append(Add("flow", tuple(sums)))
+    tensors["w_seen"] = np.zeros((OUTPUTS + 1, 2 * BINS, 2, 2), np.int8)
+    tensors["w_seen"][OUTPUTS] = 1
+    tensors["recent"] = np.ones((1, SEEN_STEPS), np.int8)
+    nodes.append(Layer("seen", "x", "w_seen", taps="recent", stride=2))
+    nodes.append(Add("flow", (*sums, "seen")))
     return check_exact(
         Program(
             name="flow",

@@ -65,12 +65,13 @@ def _delays_only(taps: Tensor) -> bool:
     return np.array_equal(taps, np.eye(len(taps)))
 
 
-def _shaped(graph: Writer, known: Known, node: Filtered, source: str) -> str:
-    """Return the filtered input in the shape that the weighted sum takes."""
+def _shaped(graph: Writer, known: Known, node: Filtered, source: str, seen: str) -> str:
+    """Return the filtered input of `seen` in the shape that the weighted sum takes."""
     channels, *size = known.values[node.input].shape
     channels *= node.taps_in(known.tensors).shape[0]
-    wanted = (1, channels * int(np.prod(size))) if node.op == "linear" else (1, channels, *size)
-    return graph.reshape(source, wanted, f"u_{node.name}")
+    if node.op == "linear":
+        return graph.reshape(source, (1, channels * int(np.prod(size))), f"u_{node.name}")
+    return graph.image(source, channels, size, seen, f"u_{node.name}")
 
 
 def _filtered_int8(graph: Writer, known: Known, node: Filtered, seen: str) -> tuple[str, str]:
@@ -90,8 +91,9 @@ def _filtered_int8(graph: Writer, known: Known, node: Filtered, seen: str) -> tu
             one,
             zero,
         ]
-        seen = graph.add("QLinearMatMul", inputs, f"filtered_{node.name}")
-    return _shaped(graph, known, node, seen), zero
+        filtered = graph.add("QLinearMatMul", inputs, f"filtered_{node.name}")
+        return _shaped(graph, known, node, filtered, seen), zero
+    return _shaped(graph, known, node, seen, seen), zero
 
 
 def _filtered_float(graph: Writer, known: Known, node: Filtered, seen: str) -> str:
@@ -101,8 +103,9 @@ def _filtered_float(graph: Writer, known: Known, node: Filtered, seen: str) -> s
     if not _delays_only(taps):
         rows = graph.reshape(seen, (taps.shape[1], -1), f"rows_{node.name}")
         inputs = [graph.constant(f"taps_{node.name}", taps.astype(np.float32)), rows]
-        seen = graph.add("MatMul", inputs, f"filtered_{node.name}")
-    return _shaped(graph, known, node, seen)
+        filtered = graph.add("MatMul", inputs, f"filtered_{node.name}")
+        return _shaped(graph, known, node, filtered, seen)
+    return _shaped(graph, known, node, seen, seen)
 
 
 def _geometry(known: Known, node: Filtered) -> dict[str, int | list[int]]:
