@@ -24,7 +24,7 @@ BACKENDS = {
 """The modules that execute programs, by name: ONNX Runtime on the CPU with INT8 kernels; NumPy
 integers, slow, which define the meaning; our event-driven engine in C, where it was built."""
 AUTO = "auto"
-"""events where it was built and runs the program, else onnx_cpu."""
+"""What the bundle prefers; else events where it was built and runs the program, else onnx_cpu."""
 
 
 class Stream(Protocol):
@@ -94,7 +94,8 @@ def load_model(name: str, bundle: Bundle, *, threads: int = 1) -> tuple[str, Mod
     """
     if name == AUTO:
         engine: Any = backend("events")
-        name = "events" if engine.can_run(bundle.program) else "onnx_cpu"
+        own = bundle.prefer if bundle.prefer in BACKENDS else ""
+        name = own or ("events" if engine.can_run(bundle.program) else "onnx_cpu")
     return name, backend(name).load(bundle, threads=threads)
 
 

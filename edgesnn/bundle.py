@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from edgesnn.decide.readouts import READOUTS, AnyReadoutSpec
-from edgesnn.errors import BundleError
+from edgesnn.errors import BundleError, InputError
 from edgesnn.program import Program, Tensor, from_dict
+from edgesnn.senses.cells import CellsSpec, check_cell
 from edgesnn.senses.encoder import EncoderSpec
+from edgesnn.senses.encoders import AnyEncoderSpec
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.latency import LatencySpec
 from edgesnn.text import shown
@@ -43,16 +45,35 @@ class Bundle:
     """A model as loaded from disk. onnx is the exported graph's bytes; parity its test vector.
 
     hearing: how sound becomes the events it takes; latency: how images do. None: it takes neither.
+    prefer: the backend that runs it fastest, "" where that is the first choice of all.
     """
 
     program: Program
-    encoder: EncoderSpec
+    encoder: AnyEncoderSpec
     readout: AnyReadoutSpec
     card: dict[str, Any]
     onnx: bytes
     parity: dict[str, Tensor]
     hearing: HearingSpec | None = None
     latency: LatencySpec | None = None
+    prefer: str = ""
+
+    def fitted(self, size: tuple[int, int], cell: int | None = None) -> Bundle:
+        """Return the same model for a sensor of (width, height), where it takes any.
+
+        cell: pixels along a cell's side, None: as few as a usual grid allows. Raises InputError for
+        a cell that is none, and where the model has one size.
+        """
+        if not isinstance(self.encoder, CellsSpec):
+            if cell is not None:
+                raise InputError(f"the model {self.program.name} has no cells; leave --cells out")
+            return self
+        if cell is not None:
+            check_cell(cell)
+        encoder = replace(self.encoder, cell=cell or self.encoder.cell_for(size))
+        return replace(
+            self, program=self.program.on_grid(*encoder.grid(size)), encoder=encoder, parity={}
+        )
 
 
 def load_bundle(name_or_path: str | Path) -> Bundle:
@@ -84,6 +105,7 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
             parity=_tensors(data["parity.npz"], f"{name}.parity.npz"),
             hearing=_optional(HearingSpec, description, "hearing"),
             latency=_optional(LatencySpec, description, "latency"),
+            prefer=str(description.get("prefer", "")),
         )
     except KeyError as error:
         raise BundleError(f"{where} has no key {error}") from error
@@ -171,7 +193,15 @@ def _tensors(data: bytes, name: str) -> dict[str, Tensor]:
         raise BundleError(f"{name} is no archive of plain arrays: {error}") from error
 
 
-def _encoder(fields: dict[str, Any]) -> EncoderSpec:
+def _encoder(fields: dict[str, Any]) -> AnyEncoderSpec:
+    kind = fields.get("kind", "counts")
+    if kind == "cells":
+        cells = _spec(CellsSpec, {name: value for name, value in fields.items() if name != "kind"})
+        if min(cells.cell, cells.parts, cells.highest, cells.multiple) < 1 or cells.highest > 255:
+            raise BundleError("encoder: cells, parts, highest and multiple are 1 or more")
+        return cells
+    if kind != "counts":
+        raise BundleError(f"encoder.kind is {str(kind)[:40]!r}, wanted counts or cells")
     width, height = fields["sensor"]
     levels = tuple(int(level) for level in fields["levels"])
     if len(levels) != 256:
@@ -183,9 +213,13 @@ def _encoder(fields: dict[str, Any]) -> EncoderSpec:
     return EncoderSpec((int(width), int(height)), levels)
 
 
-def _check_together(program: Program, encoder: EncoderSpec, readout: AnyReadoutSpec) -> None:
+def _check_together(program: Program, encoder: AnyEncoderSpec, readout: AnyReadoutSpec) -> None:
     """Raise BundleError where program, encoder and readout are not made for each other."""
-    if len(readout.labels) != math.prod(program.output_shape):
+    shaped = getattr(readout, "channels", None)  # of a readout that takes a field
+    if shaped is not None:
+        if len(program.output_shape) != 3 or program.output_shape[0] != shaped:
+            raise BundleError(f"the readout takes {shaped} maps, not {program.output_shape}")
+    elif len(readout.labels) != math.prod(program.output_shape):
         raise BundleError(
             f"readout.labels names {len(readout.labels)} classes and the program gives "
             f"{math.prod(program.output_shape)}"
@@ -199,8 +233,8 @@ def _check_together(program: Program, encoder: EncoderSpec, readout: AnyReadoutS
         value = getattr(readout, field.name)
         if isinstance(value, float) and not math.isfinite(value):
             raise BundleError(f"readout.{field.name} is {value}, wanted a finite number")
-        if field.name == "scale" and not value > 0:
-            raise BundleError(f"readout.scale is {value}, wanted a number above 0")
+        if field.name in ("scale", "unit", "slow") and not value > 0:
+            raise BundleError(f"readout.{field.name} is {value}, wanted a number above 0")
 
 
 def _readout(given: dict[str, Any]) -> AnyReadoutSpec:

@@ -16,7 +16,7 @@ from edgesnn.bundle import FORMAT, VERSION, Bundle, load_bundle
 from edgesnn.decide.readouts import READOUTS, AnyReadoutSpec
 from edgesnn.hardware.reference import Reference
 from edgesnn.program import Program, Tensor, to_dict
-from edgesnn.senses.encoder import EncoderSpec
+from edgesnn.senses.encoders import ENCODERS, AnyEncoderSpec
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.latency import LatencySpec
 
@@ -30,7 +30,7 @@ def save_bundle(
     directory: str | Path,
     name: str,
     program: Program,
-    encoder: EncoderSpec,
+    encoder: AnyEncoderSpec,
     readout: AnyReadoutSpec,
     card: dict[str, Any],
     *,
@@ -38,12 +38,13 @@ def save_bundle(
     hearing: HearingSpec | None = None,
     latency: LatencySpec | None = None,
     any_grid: bool = False,
+    prefer: str = "",
 ) -> Bundle:
     """Write NAME.json, .npz, .onnx and .parity.npz to a directory; return the bundle as loaded.
 
     xs: real inputs (T, *input_shape) for the guard to run as well, besides random ones. hearing,
     latency: how sound or images become the events it takes. any_grid: the graph is to run for
-    every height and width of x; it is guarded on another one too.
+    every height and width of x; it is guarded on another one too. prefer: see `Bundle`.
     Raises BundleError when the program cannot be exported exactly; nothing is written then.
     """
     licence = str(card.get("licence", ""))
@@ -57,6 +58,7 @@ def save_bundle(
         "onnx": graph,
         "parity.npz": archive(parity_vector(program)),
     }
+    (sensed,) = (name for name, made in ENCODERS.items() if isinstance(encoder, made))
     (kind,) = (name for name, made in READOUTS.items() if isinstance(readout, made.spec))
     described: Any = readout  # a dataclass, as every kind of READOUTS is
     description = {
@@ -64,13 +66,14 @@ def save_bundle(
         "version": VERSION,
         "program": to_dict(program),
         "program_sha256": program.sha256,
-        "encoder": asdict(encoder),
+        "encoder": {**({} if sensed == "counts" else {"kind": sensed}), **asdict(encoder)},
         "readout": {"kind": kind, **asdict(described)},
         **{
             name: asdict(spec)
             for name, spec in (("hearing", hearing), ("latency", latency))
             if spec is not None
         },
+        **({"prefer": prefer} if prefer else {}),
         "card": card,
         "sha256": {kind: hashlib.sha256(content).hexdigest() for kind, content in data.items()},
     }

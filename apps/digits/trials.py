@@ -24,7 +24,7 @@ from edgesnn.events import Events, Packet
 from edgesnn.measure.operations import fan_out
 from edgesnn.measure.progress import counted
 from edgesnn.program import Add, Concat, Fire, Layer, Pool, Program, Tensor, Upsample
-from edgesnn.senses.encoder import Encoder
+from edgesnn.senses.encoders import open_encoder
 from edgesnn.senses.latency import latency_events
 from edgesnn.sources.idx import read_images
 from edgesnn.sources.reading import read_events
@@ -180,10 +180,10 @@ def inputs_of_trial(bundle: Bundle, trial: Trial) -> list[Tensor]:
     assert isinstance(spec, TrialSpec)
     slicer = slicer_for(program)
     inputs: list[Tensor] = []
-    encoder = Encoder(bundle.encoder, program.input_shape, trial.size)
+    encoder = open_encoder(bundle.encoder, program.input_shape, trial.size, bundle.program.step_us)
     last_us = int(trial.events["t"][-1]) if len(trial.events) else 0
     for step in [*slicer.feed(Packet(trial.events, last_us, 0)), *slicer.flush()]:
-        x = encoder.encode(step.events)
+        x = encoder.encode(step.events, step.start_us)
         if (inputs or encoder.used >= spec.start_events) and len(inputs) < spec.steps:
             inputs.append(x)
     silent = np.zeros(program.input_shape, np.uint8)

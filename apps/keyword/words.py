@@ -23,7 +23,7 @@ from edgesnn.decide.spotting import SpottingSpec
 from edgesnn.errors import InputError
 from edgesnn.events import Packet
 from edgesnn.measure.progress import counted
-from edgesnn.senses.encoder import Encoder
+from edgesnn.senses.encoders import open_encoder
 from edgesnn.senses.hearing import Hearing
 from edgesnn.senses.resample import Floats
 from edgesnn.sources.sound_file import read_sound
@@ -136,9 +136,11 @@ def inputs_of(bundle: Bundle, sound: Floats) -> list[tuple[NDArray[np.uint8], in
     assert bundle.hearing is not None
     hearing = Hearing(bundle.hearing)
     packet = Packet(hearing.feed(sound), hearing.watermark_us, 0)
-    encoder = Encoder(bundle.encoder, bundle.program.input_shape, bundle.hearing.size)
+    encoder = open_encoder(
+        bundle.encoder, bundle.program.input_shape, bundle.hearing.size, bundle.program.step_us
+    )
     slicer, found = slicer_for(bundle.program), []
     for step in [*slicer.feed(packet), *slicer.flush()]:
-        x = encoder.encode(step.events)
+        x = encoder.encode(step.events, step.start_us)
         found.append((x, encoder.used, step.end_us))
     return found

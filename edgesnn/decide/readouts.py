@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edgesnn.decide.decision import Decision, Turn
 from edgesnn.decide.evidence import Readout, ReadoutSpec
 from edgesnn.decide.exit_rule import EXACT, NEVER, ExitRule
+from edgesnn.decide.motion import MotionReadout, MotionSpec
 from edgesnn.decide.spotting import Spotter, SpottingSpec
 from edgesnn.decide.trial import TrialReadout, TrialSpec
 from edgesnn.errors import InputError
@@ -82,6 +83,7 @@ class ReadoutKind:
 READOUTS = {
     "evidence": ReadoutKind(ReadoutSpec, Readout),
     "spotting": ReadoutKind(SpottingSpec, Spotter),
+    "motion": ReadoutKind(MotionSpec, MotionReadout),
     "trial": ReadoutKind(TrialSpec, TrialReadout, EXACT, ends=True),
 }
 """Kinds of readout, as a bundle names them."""

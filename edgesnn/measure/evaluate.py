@@ -22,7 +22,7 @@ from edgesnn.events import Events, Packet
 from edgesnn.measure.progress import counted
 from edgesnn.program import Program
 from edgesnn.senses.denoise import Denoiser
-from edgesnn.senses.encoder import Encoder
+from edgesnn.senses.encoders import AnyEncoder, open_encoder
 from edgesnn.sources.reading import read_recording
 from edgesnn.stream.slicer import Step, slicer_for
 
@@ -137,7 +137,7 @@ def _play(
     since_us = None if held == NOTHING else 0
     verdict = _Verdict(held, since_us, of_steps=len(steps), notes=notes)
     for step in steps:
-        y = stream.step(encoder.encode(step.events))
+        y = stream.step(encoder.encode(step.events, step.start_us))
         at_us = step.end_us - steps[0].start_us
         change = readout.update(y, encoder.used, clock_us + at_us)
         verdict.steps += 1
@@ -150,11 +150,13 @@ def _play(
 
 def _open(
     recording: Labelled, bundle: Bundle, size: tuple[int, int] | None, unit: str | None
-) -> tuple[list[Step], Encoder, tuple[str, ...]]:
+) -> tuple[list[Step], AnyEncoder, tuple[str, ...]]:
     found = read_recording(recording.path, size, unit)
     assert found.size is not None
     try:
-        encoder = Encoder(bundle.encoder, bundle.program.input_shape, found.size)
+        encoder = open_encoder(
+            bundle.encoder, bundle.program.input_shape, found.size, bundle.program.step_us
+        )
     except InputError as error:
         raise InputError(f"{recording.path}: {error}") from error
     kept = Denoiser(found.size).feed(found.in_memory())

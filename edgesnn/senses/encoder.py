@@ -64,8 +64,8 @@ class Encoder:
         self._levels = np.array(spec.levels, np.uint8)
         self.used = 0
 
-    def encode(self, events: Events) -> NDArray[np.uint8]:
-        """Return x, uint8 of shape (2, H, W), a new array."""
+    def encode(self, events: Events, start_us: int = 0) -> NDArray[np.uint8]:
+        """Return x, uint8 of shape (2, H, W), a new array; when the step began is not asked."""
         counts = self._grid.count(events)
         self.used = int(counts.sum())
         return self._levels.take(counts, mode="clip")  # counts over 255 take the last level

@@ -15,7 +15,7 @@ from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.decide.readouts import open_readout
 from edgesnn.events import Source
 from edgesnn.senses.denoise import Denoise, Denoiser
-from edgesnn.senses.encoder import Encoder
+from edgesnn.senses.encoders import open_encoder
 from edgesnn.stream.meter import LatencyMeter
 from edgesnn.stream.monitor import Counts, LiveMonitor
 from edgesnn.stream.probe import Probe
@@ -53,7 +53,9 @@ class Loop:
             RING_EVENTS, RING_PACKETS, max_age_s=None if source.can_wait else RING_AGE_S
         )
         self._slicer = slicer_for(program)
-        self._encoder = Encoder(bundle.encoder, program.input_shape, source.size)
+        self._encoder = open_encoder(
+            bundle.encoder, program.input_shape, source.size, program.step_us
+        )
         self._stream = model.stream()
         self._readout = open_readout(bundle.readout, rule)
         self._decision = self._readout.held
@@ -122,7 +124,7 @@ class Loop:
     def _take(self, step: Step) -> None:
         clock = time.perf_counter_ns
         times = [clock()]
-        x = self._encoder.encode(step.events)
+        x = self._encoder.encode(step.events, step.start_us)
         times.append(clock())
         turn, y = self._readout.turn(self._encoder.used), None
         if turn == "reset":

@@ -1,0 +1,118 @@
+"""Fields of motion: their units, and the one motion that fits most of a field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """The motion of the whole view: a translation (u right, v down) of its middle, a turn
+    (clockwise as it is seen) and a growth.
+
+    In cells, radians and shares per step, or, scaled, in pixels, radians and shares per second.
+    confidence: 0 to 1, how much of what is seen it explains; 0 where nothing is.
+    """
+
+    u: float = 0.0
+    v: float = 0.0
+    turn: float = 0.0
+    grow: float = 0.0
+    confidence: float = 0.0
+
+    @property
+    def speed(self) -> float:
+        """Of the middle of the view."""
+        return float(np.hypot(self.u, self.v))
+
+    def scaled(self, length: float, rate: float) -> Motion:
+        """Return the same in other units."""
+        return Motion(
+            self.u * length, self.v * length, self.turn * rate, self.grow * rate, self.confidence
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MotionField:
+    """Motion of every place of a grid at one time.
+
+    t_us: event time, end of the step. velocity: float32 (2, h, w), px/s, u to the right and v
+    down. confidence: float32 (h, w), 0 to 1. seen: bool (h, w), where events came lately; elsewhere
+    velocity is a guess from around. place: pixels along a place's side. motion: of the whole view,
+    px/s. told_as: what JSON calls it.
+    """
+
+    t_us: int
+    velocity: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    place: int
+    motion: Motion
+    told_as: str
+
+    def at_pixels(self, size: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return velocity (2, height, width) and where it was seen on a sensor of (width, height).
+
+        Bilinear between the middles of places, as they are at the edges.
+        """
+        axes = []
+        for side, places in zip(size, self.seen.shape[::-1], strict=True):
+            at = np.clip((np.arange(side) + 0.5) / self.place - 0.5, 0, places - 1)
+            low = np.minimum(at.astype(np.intp), max(places - 2, 0))
+            axes.append((low, np.minimum(low + 1, places - 1), (at - low).astype(np.float32)))
+        (x0, x1, fx), (y0, y1, fy) = axes
+        rows = self.velocity[:, y0] + fy[:, None] * (self.velocity[:, y1] - self.velocity[:, y0])
+        field = rows[:, :, x0] + fx * (rows[:, :, x1] - rows[:, :, x0])
+        near_y, near_x = (np.arange(side) // self.place for side in size[::-1])
+        return field, self.seen[near_y][:, near_x]
+
+
+def expanded(g: Floats, slow: float) -> Floats:
+    """Return the motion (2, ...) of g, whose length is compressed: see `motion.py`."""
+    length = np.maximum(np.hypot(g[0], g[1]), 1e-6)
+    velocity: Floats = g * (slow * np.sinh(np.minimum(length, 12)) / length)
+    return velocity
+
+
+def fitted_motion(velocity: Floats, weight: Floats, least: int) -> Motion:
+    """Return the motion that fits most of a field (2, h, w), weights (h, w) 0 where nothing is.
+
+    least: places from which there is one. Holland and Welsch (1977): reweighting, here by Cauchy's
+    function of the median error, so that a smaller thing that moves on its own does not pull.
+    """
+    rows, columns = np.nonzero(weight)
+    if len(rows) < least:
+        return Motion()
+    h, w = weight.shape
+    x, y = 2 * (columns - (w - 1) / 2), 2 * (rows - (h - 1) / 2)  # cells
+    found, sure = velocity[:, rows, columns], weight[rows, columns]
+    ones, zeros = np.ones(len(x)), np.zeros(len(x))
+    design = np.concatenate(
+        [np.stack([ones, zeros, x, -y], axis=1), np.stack([zeros, ones, y, x], axis=1)]
+    )
+    wanted = found.reshape(-1)
+    median = np.median(found, axis=1)
+    fit, weights = np.array([*median, 0.0, 0.0]), sure
+    for _ in range(_ROUNDS):
+        errors = np.hypot(*(design @ fit - wanted).reshape(2, -1))
+        scale = max(float(np.median(errors)), 1e-3)
+        weights = sure / (1 + np.square(errors / scale))
+        both = np.concatenate([weights, weights])
+        # A little stiffness: few places in a row tell no turn.
+        stiff = np.diag([1e-9, 1e-9, 1.0, 1.0]) * both.sum() * 0.5
+        fit = np.linalg.solve(
+            design.T @ (design * both[:, None]) + stiff, design.T @ (both * wanted)
+        )
+    errors = np.hypot(*(design @ fit - wanted).reshape(2, -1))
+    lengths = np.hypot(*found)
+    total = float((sure * (lengths + errors)).sum())
+    explained = 1 - float((sure * errors).sum()) / max(total, 1e-9)
+    u, v, grow, turn = (float(value) for value in fit)
+    return Motion(u, v, turn, grow, max(0.0, explained))
