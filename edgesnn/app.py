@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesnn.errors import InputError
 from edgesnn.options import Option
+from edgesnn.sinks.catalog import Asked
 from edgesnn.sources.catalog import LIVE
 
 if TYPE_CHECKING:  # the list of apps is read before anything heavy is needed
@@ -26,6 +27,7 @@ APPS = {
     "gesture": "edgesnn.apps.gesture",
     "keyword": "edgesnn.apps.keyword",
     "digits": "edgesnn.apps.digits",
+    "flow": "edgesnn.apps.flow",
 }
 """The apps: name and package."""
 
@@ -39,7 +41,8 @@ class App:
     event_model: the bundle for events of a DVS, where it is another. samples: (name of a bundle,
     its own sample), for bundles that the app's sample says nothing to.
     evaluation, training: modules with `EVALUATION` (`Evaluation`) and `TRAINING` (`Training`), ""
-    where there is none. demo: module with `open_demo(seed)`, for --demo.
+    where there is none. demo: module with `open_demo(seed)`, for --demo. sinks: who else can hear a
+    run of this app, as in `edgesnn.sinks.catalog`.
     examples: (line, what it does), for the help of `edgesnn run`.
     """
 
@@ -53,6 +56,7 @@ class App:
     evaluation: str = ""
     training: str = ""
     demo: str = ""
+    sinks: tuple[Asked, ...] = ()
     examples: tuple[tuple[str, str], ...] = ()
 
 
@@ -110,6 +114,11 @@ def training_of(app: App) -> Training:
         raise InputError(f"{app.name} cannot be trained: it has no training")
     training: Training = importlib.import_module(app.training).TRAINING
     return training
+
+
+def sinks_of_apps() -> list[Asked]:
+    """Return every sink that an app brings."""
+    return [entry for name in APPS for entry in load_app(name).sinks]
 
 
 def apps_taking(option: str) -> list[str]:

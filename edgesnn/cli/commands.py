@@ -13,8 +13,8 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from edgesnn import __version__
-from edgesnn.app import APPS, load_app
-from edgesnn.cli.options import EXIT, JSON, MODEL, NETWORK, OUTPUT, backend_option
+from edgesnn.app import APPS, load_app, sinks_of_apps
+from edgesnn.cli.options import CELLS, EXIT, JSON, MODEL, NETWORK, OUTPUT, backend_option
 from edgesnn.cli.parsing import Given, taking
 from edgesnn.options import Option
 from edgesnn.sources.catalog import file_option
@@ -45,6 +45,7 @@ def _run() -> Any:
         ),
         MODEL,
         EXIT,
+        CELLS,
         Option(
             "--denoise",
             "Of a sensor's events: hot (pixels, mains flicker), full (background too), off.",
@@ -53,7 +54,14 @@ def _run() -> Any:
             panel=NETWORK,
         ),
         Option("--duration", "Stop after this long.", float, metavar="SECONDS", panel=OUTPUT),
-        *(entry.option for entry in SINKS),
+        Option(
+            "--max-speed",
+            "Of shown motion: what is brightest.",
+            float,
+            metavar="PX_S",
+            panel=OUTPUT,
+        ),
+        *(entry.option for entry in (*SINKS, *sinks_of_apps())),
     ]
     about = "Run an app live, until its source ends or Ctrl-C."
     command = taking(options, run_app, about=about, app=f"What to run: {_names()}.")

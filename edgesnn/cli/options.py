@@ -23,3 +23,14 @@ def backend_option() -> Option:
     names = ", ".join(BACKENDS)
     text = f"{names}, or {AUTO}: events where it was built, else onnx_cpu."
     return Option("--backend", text, metavar="NAME", default=AUTO, panel=NETWORK)
+
+
+CELLS = Option(
+    "--cells",
+    "Pixels along a cell, of models that take any sensor.",
+    int,
+    metavar="N",
+    least=1,
+    most=64,
+    panel=NETWORK,
+)

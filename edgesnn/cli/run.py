@@ -6,8 +6,9 @@ import importlib
 import os
 import sys
 import threading
+from contextlib import ExitStack, closing
 
-from edgesnn.app import load_app
+from edgesnn.app import App, load_app, sinks_of_apps
 from edgesnn.cli.parsing import Given, was_given
 from edgesnn.cli.signals import stopped_by_signals
 from edgesnn.cli.source import chosen_source, model_name
@@ -15,10 +16,12 @@ from edgesnn.decide.exit_rule import exit_rule
 from edgesnn.errors import InputError
 from edgesnn.senses.denoise import DENOISE
 from edgesnn.sinks.catalog import SINKS, TERMINAL
+from edgesnn.sinks.motion_picture import MAX_SPEED
 from edgesnn.sinks.opening import Opening
 from edgesnn.stream.sink import Sink
 
 _LONGEST_S = 1e9  # 31 years
+_FASTEST_PX_S = 1e9
 
 
 def run_app(given: Given) -> int:
@@ -38,7 +41,7 @@ def run_app(given: Given) -> int:
         raise InputError(f"--denoise {given['denoise']} is none; give hot, full or off")
     rule = None if given["exit"] is None else exit_rule(given["exit"])
     stop = threading.Event()
-    sinks = _sinks(given, stop)
+    sinks = _sinks(app, given, stop)
 
     from edgesnn.backend import load_model
     from edgesnn.bundle import load_bundle
@@ -47,10 +50,12 @@ def run_app(given: Given) -> int:
 
     bundle = load_bundle(model_name(app, given))
     threads = min(given["threads"], os.cpu_count() or 1)
-    backend_name, model = load_model(given["backend"], bundle, threads=threads)
     open_readout(bundle.readout, rule)  # which refuses a rule before anything is said or opened
-    source = open_source(bundle)
-    with stopped_by_signals(stop) as received:
+    with ExitStack() as opened:
+        source = opened.enter_context(closing(open_source(bundle)))
+        bundle = bundle.fitted(source.size, given["cells"])
+        backend_name, model = load_model(given["backend"], bundle, threads=threads)
+        received = opened.enter_context(stopped_by_signals(stop))
         run(
             source,
             bundle,
@@ -65,10 +70,16 @@ def run_app(given: Given) -> int:
     return 128 + received[0] if received else 0
 
 
-def _sinks(given: Given, stop: threading.Event) -> list[Sink]:
+def _sinks(app: App, given: Given, stop: threading.Event) -> list[Sink]:
     """Return the sinks asked for; the last one opened is the first one closed."""
-    run = Opening(sys.stdout, stop, given["file"])
-    asked = [entry for entry in SINKS if was_given(given[entry.option.key])]
+    max_speed: float | None = given["max_speed"]
+    if max_speed is not None and not 0 < max_speed < _FASTEST_PX_S:
+        raise InputError(f"--max-speed {max_speed:g} is no speed; give pixels a second, above 0")
+    run = Opening(sys.stdout, stop, given["file"], max_speed or MAX_SPEED)
+    for entry in sinks_of_apps():
+        if entry not in app.sinks and was_given(given[entry.option.key]):
+            raise InputError(f"{entry.option.name} is not for {app.name}")
+    asked = [entry for entry in (*SINKS, *app.sinks) if was_given(given[entry.option.key])]
     doors = [(entry.module, given[entry.option.key]) for entry in asked]
     if not any(entry.stdout for entry in asked):
         doors.insert(0, (TERMINAL, True))

@@ -7,7 +7,10 @@ import threading
 from dataclasses import asdict
 from typing import Any, TextIO
 
+import numpy as np
+
 from edgesnn.decide.decision import Decision
+from edgesnn.decide.motion_field import MotionField
 from edgesnn.events import Packet
 from edgesnn.sinks.lines import LineWriter
 from edgesnn.sinks.opening import Opening
@@ -42,6 +45,22 @@ class JsonLines:
         if decision.window_steps is None:
             del message["exit_step"], message["window_steps"]
         self._lines.write(json.dumps(message, ensure_ascii=False))
+
+    def field(self, field: MotionField, latency_us: float | None) -> None:
+        """Write one line about the motion that a step saw."""
+        motion = field.motion
+        message = {
+            "type": field.told_as,
+            "t_us": field.t_us,
+            "global": [round(motion.u, 3), round(motion.v, 3)],
+            "speed": round(motion.speed, 3),
+            "turn": round(motion.turn, 5),
+            "grow": round(motion.grow, 5),
+            "confidence": round(motion.confidence, 4),
+            "seen": int(np.count_nonzero(field.seen)),
+            "latency_us": latency_us,
+        }
+        self._lines.write(json.dumps(message))
 
     def close(self, summary: Summary | None) -> None:
         """Write the "summary" line, unless the run failed."""

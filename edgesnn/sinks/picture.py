@@ -8,6 +8,7 @@ with 16 colours.
 from __future__ import annotations
 
 from functools import cache
+from itertools import groupby
 from typing import Literal
 
 import numpy as np
@@ -46,6 +47,47 @@ def picture(
     """Draw a frame (2, height, width) of OFF and ON counts as rows of segments."""
     shades = _shaded(_resized(frame, columns, 2 * rows), frame)
     return [_row(shades[2 * i], shades[2 * i + 1], palette) for i in range(rows)]
+
+
+def colours_picture(
+    colours: NDArray[np.uint8], columns: int, rows: int, palette: Palette = "dark"
+) -> list[list[Segment]]:
+    """Draw colours (h, w, 3), red first, as rows of segments; black is not painted.
+
+    With 16 colours the nearest of six hues is taken.
+    """
+    at_y = np.arange(2 * rows) * colours.shape[0] // (2 * rows)
+    at_x = np.arange(columns) * colours.shape[1] // columns
+    picked = colours[at_y][:, at_x]
+    named = [[_named(*pixel, palette) for pixel in row] for row in picked.tolist()]
+    return [_colour_row(named[2 * i], named[2 * i + 1]) for i in range(rows)]
+
+
+@cache
+def _named(red: int, green: int, blue: int, palette: Palette) -> str:
+    """Return a colour's name for a terminal, "" for black."""
+    most = max(red, green, blue)
+    if most < 20:
+        return ""
+    if palette not in _SIXTEEN:
+        return f"#{red & 0xF8:02x}{green & 0xF8:02x}{blue & 0xF8:02x}"
+    bits = (red > most // 2) | (green > most // 2) << 1 | (blue > most // 2) << 2
+    name = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")[bits]
+    return f"bright_{name}" if (most > 128) == (palette == "dark16") else name
+
+
+def _colour_row(upper: list[str], lower: list[str]) -> list[Segment]:
+    """Pair two rows of colours; neighbours of one look share a segment."""
+    segments: list[Segment] = []
+    for (above, below), run in groupby(zip(upper, lower, strict=True)):
+        count = sum(1 for _ in run)
+        if above:
+            segments.append(Segment("▀" * count, Style(color=above, bgcolor=below or None)))
+        else:
+            segments.append(
+                Segment("▄" * count, Style(color=below)) if below else Segment(" " * count)
+            )
+    return segments
 
 
 def _resized(frame: NDArray[np.uint8], width: int, height: int) -> NDArray[np.float64]:

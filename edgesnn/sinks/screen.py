@@ -16,7 +16,8 @@ from rich.segment import Segment
 from rich.text import Text
 
 from edgesnn.decide.decision import NOTHING, Decision
-from edgesnn.sinks.picture import Palette, colour, picture, picture_size
+from edgesnn.sinks.motion_picture import MAX_SPEED, field_picture, motion_text, wheel
+from edgesnn.sinks.picture import Palette, colour, colours_picture, picture, picture_size
 from edgesnn.stream.sink import RunInfo, Snapshot
 
 PANE = 36
@@ -39,11 +40,13 @@ def screen(
     size: tuple[int, int],
     palette: Palette = "dark",
     state: str = "",
+    max_speed: float = MAX_SPEED,
 ) -> Iterator[Line]:
     """Draw a run: at most as many lines as size (columns, rows) has, none wider than it.
 
     recent: decisions, oldest first. console: renders the text; nothing is written to it. palette:
-    of the terminal. state: "help" shows the keys in the picture's place, "paused" is said below.
+    of the terminal. state: "help" shows the keys in the picture's place, "paused" is said below,
+    "dense" shows motion where nothing was seen too. max_speed: px/s that are brightest.
     """
     width, height = size
 
@@ -61,20 +64,31 @@ def screen(
     if state == "help":
         yield from (line(text) for text in help_lines(info, palette)[: height - 2])
         return
-    drawn = _drawn(snapshot, width, height - 3, palette)
+    drawn = _drawn(snapshot, width, height - 3, palette, max_speed, state == "dense")
     left = 2 + sum(segment.cell_length for segment in drawn[0]) if drawn else 0
     beside = width - left - 2
     texts = pane(snapshot, recent, beside - 1, height - 3, info.threshold)
+    legend: list[Line] = []
+    if snapshot.field is not None:
+        texts, legend = motion_pane(snapshot, beside - 1, height - 3, palette, max_speed)
     blank = Segment(" " * left)
     for i in range(height - 3):
         start = [Segment("  "), *drawn[i]] if i < len(drawn) else [blank]
-        yield [*start, Segment("  "), *(line(texts[i], beside) if i < len(texts) else [])]
+        said = line(texts[i], beside) if i < len(texts) else []
+        if len(texts) <= i < len(texts) + len(legend):
+            said = legend[i - len(texts)]
+        yield [*start, Segment("  "), *said]
     yield line(footer(snapshot, palette, state))
 
 
-def _drawn(snapshot: Snapshot, width: int, height: int, palette: Palette) -> list[Line]:
+def _drawn(
+    snapshot: Snapshot, width: int, height: int, palette: Palette, max_speed: float, dense: bool
+) -> list[Line]:
     _, rows, columns = snapshot.frame.shape
     size = picture_size((columns, rows), width - PANE - 4, height)
+    if snapshot.field is not None and size[0] >= _LEAST_PICTURE:
+        colours = field_picture(snapshot.field, max_speed, dense=dense)
+        return colours_picture(colours, *size, palette)
     return picture(snapshot.frame, *size, palette) if size[0] >= _LEAST_PICTURE else []
 
 
@@ -92,12 +106,14 @@ def footer(snapshot: Snapshot, palette: Palette, state: str) -> Text:
     """Say how far the run is, what the colours are, and which keys there are."""
     text = Text(no_wrap=True, overflow="ellipsis", style="dim")
     text.append(f" {snapshot.steps:,} steps  {_count(snapshot.events)} events  ")
-    text.append("■", f"not dim {colour(4, palette)}").append(" ON ")
-    text.append("■", f"not dim {colour(-4, palette)}").append(" OFF  ")
+    if snapshot.field is None:
+        text.append("■", f"not dim {colour(4, palette)}").append(" ON ")
+        text.append("■", f"not dim {colour(-4, palette)}").append(" OFF  ")
     if state == "paused":
         text.append("the view is paused: space goes on", f"bold not dim {_WARN}")
         return text
-    return text.append("q or Ctrl-C ends  space pauses  ? help")
+    dense = "d dense  " if snapshot.field is not None else ""
+    return text.append(f"q or Ctrl-C ends  space pauses  {dense}? help")
 
 
 def help_lines(info: RunInfo, palette: Palette) -> list[Text]:
@@ -107,8 +123,10 @@ def help_lines(info: RunInfo, palette: Palette) -> list[Text]:
         ("q, Ctrl-C", "end the run; the summary stays"),
         ("space", "hold the view still; the run goes on"),
         ("?", "this page, and back"),
+        ("d", "of motion: where nothing was seen too, and back"),
         ("", ""),
         ("picture", "the last 40 ms of events; of sound its bands, newest at the right"),
+        ("motion", "its colour says where to, its brightness how fast (the wheel)"),
         ("bars", f"how likely each class is; what is decided needs enough{threshold}"),
         ("latency", "from the arrival of a step's last event to its decision"),
         ("late steps", "took longer than a step lasts"),
@@ -158,6 +176,28 @@ def pane(
     if room >= 3:
         lines += [Text(), *_history(recent, min(room - 1, 6))]
     return lines[:height]
+
+
+def motion_pane(
+    snapshot: Snapshot, width: int, height: int, palette: Palette, max_speed: float
+) -> tuple[list[Text], list[Line]]:
+    """Return the text beside a field of motion, and below it the wheel, where there is room."""
+    assert snapshot.field is not None
+    motion = snapshot.field.motion
+    whole = Text(motion_text(motion), "bold", no_wrap=True, overflow="ellipsis")
+    lines = [
+        decision_line(snapshot),
+        whole,
+        _bar(motion.confidence, width, _ACCENT),
+        Text("how much of what is seen moves so", "dim", no_wrap=True, overflow="ellipsis"),
+        Text(),
+        *_numbers(snapshot, width),
+    ]
+    rows = min(5, height - len(lines) - 2)
+    if rows < 3:
+        return lines[:height], []
+    lines += [Text(), Text(f"colour: where to; full at {max_speed:g} px/s", "dim", no_wrap=True)]
+    return lines, colours_picture(wheel(2 * rows), 2 * rows, rows, palette)
 
 
 def _confidence(snapshot: Snapshot) -> float:

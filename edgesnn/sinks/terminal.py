@@ -19,6 +19,7 @@ from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.events import Packet
 from edgesnn.sinks.keys import Keys
 from edgesnn.sinks.lines import LineWriter
+from edgesnn.sinks.motion_picture import MAX_SPEED
 from edgesnn.sinks.opening import Opening
 from edgesnn.stream.sink import Monitor, RunInfo, Sink, Summary
 
@@ -33,10 +34,10 @@ _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 
 def open_sink(value: Any, run: Opening) -> Sink:
     """Show the run on standard output."""
-    return terminal_sink(run.out, run.stop)
+    return terminal_sink(run.out, run.stop, run.max_speed)
 
 
-def terminal_sink(out: TextIO, stop: threading.Event) -> Sink:
+def terminal_sink(out: TextIO, stop: threading.Event, max_speed: float = MAX_SPEED) -> Sink:
     """Return the view when `out` is a terminal with colours and a cursor, else plain lines.
 
     NO_COLOR (any value but the empty one) and TERM=dumb ask for plain lines, and so does an
@@ -45,7 +46,7 @@ def terminal_sink(out: TextIO, stop: threading.Event) -> Sink:
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") in ("dumb", "unknown")
     if plain or not out.isatty() or not _can_show("▀", out):
         return PlainLines(out, stop)
-    return TerminalView(out, stop)
+    return TerminalView(out, stop, max_speed)
 
 
 def _can_show(text: str, out: TextIO) -> bool:
@@ -134,9 +135,10 @@ class PlainLines:
 class TerminalView:
     """The live view."""
 
-    def __init__(self, out: TextIO, stop: threading.Event) -> None:
+    def __init__(self, out: TextIO, stop: threading.Event, max_speed: float = MAX_SPEED) -> None:
         self._out = out
         self._stop = stop
+        self._max_speed = max_speed
         self._recent: tuple[Decision, ...] = ()
         self._closing = threading.Event()
         self._away = False  # whether the terminal is another's: stopped, or in the background
@@ -212,12 +214,12 @@ class TerminalView:
             return True
 
     def _heed(self, keys: str) -> None:
-        """Do what the keys ask for: q, space, ?."""
+        """Do what the keys ask for: q, space, ?, d."""
         for key in keys:
             if key in "qQ":
                 self._stop.set()
-            elif key in " ?":
-                wanted = "paused" if key == " " else "help"
+            elif key in " ?dD":
+                wanted = {" ": "paused", "?": "help"}.get(key, "dense")
                 self._state = "" if self._state == wanted else wanted
 
     def _draw(self, info: RunInfo, monitor: Monitor) -> None:
@@ -233,7 +235,8 @@ class TerminalView:
                 self._heed(self._keys.pressed())
                 if self._state != "paused":
                     shown = monitor.latest()
-                lines = screen(info, shown, self._recent, self._console, size, palette, self._state)
+                look = palette, self._state, self._max_speed
+                lines = screen(info, shown, self._recent, self._console, size, *look)
                 painted = self._painted(lines, width, height)
                 with self._drawing:
                     if self._away and self._in_foreground():

@@ -1,13 +1,14 @@
 """A window with the events, the answer and the latency (`--view`).
 
-q, Esc or closing the window ends the run. The pictures are drawn here, on a thread of the sink,
-and shown by a process of their own; see `window_process`.
+q, Esc or closing the window ends the run; d shows motion where nothing was seen too. The pictures
+are drawn here, on a thread of the sink, and shown by a process of their own; see `window_process`.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.errors import InputError, MissingDependency
 from edgesnn.events import Packet
+from edgesnn.sinks.motion_picture import MAX_SPEED
+from edgesnn.sinks.motion_window import motion_image
 from edgesnn.sinks.opening import Opening
 from edgesnn.sinks.window_process import SIZE
 from edgesnn.stream.sink import Monitor, RunInfo, Snapshot, Summary
@@ -37,10 +40,10 @@ _FULL = 3.0  # events of a pixel in the display window that give the full colour
 
 def open_sink(value: Any, run: Opening) -> EventWindow:
     """Open the window; see `open_window`."""
-    return open_window(run.stop)
+    return open_window(run.stop, run.max_speed)
 
 
-def open_window(stop: threading.Event) -> EventWindow:
+def open_window(stop: threading.Event, max_speed: float = MAX_SPEED) -> EventWindow:
     """Open the window and return its sink; `stop` is set when the user ends it.
 
     Raises InputError when there is no display, MissingDependency without OpenCV.
@@ -54,7 +57,7 @@ def open_window(stop: threading.Event) -> EventWindow:
             f"--view needs a display and there is none (DISPLAY is {x11 or 'not set'}); run it on "
             "a desktop or with ssh -X, or leave --view out to see the events in the terminal"
         )
-    return EventWindow(window, stop)
+    return EventWindow(window, stop, max_speed)
 
 
 def _start() -> subprocess.Popen[bytes] | None:
@@ -102,9 +105,13 @@ def _end(window: subprocess.Popen[bytes]) -> None:
 class EventWindow:
     """Pulls the newest snapshot 30 times a second; see `open_window`."""
 
-    def __init__(self, window: subprocess.Popen[bytes], stop: threading.Event) -> None:
+    def __init__(
+        self, window: subprocess.Popen[bytes], stop: threading.Event, max_speed: float = MAX_SPEED
+    ) -> None:
         self._window = window
         self._stop = stop
+        self._max_speed = max_speed
+        self._dense = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -136,21 +143,39 @@ class EventWindow:
         assert pipe is not None
         try:
             while not self._closing.wait(_REFRESH_S):
-                image = window_image(monitor.latest())
+                self._heed()
+                image = window_image(monitor.latest(), self._max_speed, dense=self._dense)
                 pipe.write(SIZE.pack(*image.shape[:2]) + image.tobytes())
                 pipe.flush()
         except OSError:  # the user has closed the window
             self._stop.set()
 
+    def _heed(self) -> None:
+        """Do what the keys ask for that the window's process tells: d."""
+        pipe = self._window.stdout
+        while pipe is not None and select.select([pipe], [], [], 0)[0]:
+            key = os.read(pipe.fileno(), 1)
+            if key == b"d":
+                self._dense = not self._dense
+            if not key:
+                return
 
-def window_image(snapshot: Snapshot | None) -> Image:
-    """Draw a snapshot; returns (height, width, 3) uint8 in OpenCV's order, blue first."""
+
+def window_image(
+    snapshot: Snapshot | None, max_speed: float = MAX_SPEED, *, dense: bool = False
+) -> Image:
+    """Draw a snapshot; returns (height, width, 3) uint8 in OpenCV's order, blue first.
+
+    max_speed: px/s that are brightest. dense: motion where nothing was seen too.
+    """
     import cv2
 
     if snapshot is None:
         image = np.full((_SIDE + _FOOT, _SIDE, 3), _BACKGROUND, np.uint8)
         return _write(image, "waiting for events", 26, 0.6, _FAINT)
     pixels = event_pixels(snapshot.frame)
+    if snapshot.field is not None:
+        return motion_image(snapshot, pixels, max_speed, dense=dense)
     scale = -(-_SIDE // max(pixels.shape[:2]))
     drawn = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     foot = np.full((_FOOT, drawn.shape[1], 3), _BACKGROUND, np.uint8)

@@ -6,7 +6,8 @@ keeps its interpreter for itself.
 
 Protocol: the title as one line; we answer "ready" on stdout once the window is up; then pictures,
 each as height and width (int32, little-endian) and height * width * 3 bytes, blue first. The
-process ends when stdin does, and on q, Esc or the closing of the window.
+process ends when stdin does, and on q, Esc or the closing of the window. It tells the key d on
+stdout.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 SIZE = struct.Struct("<ii")
 _ENDS = (27, ord("q"))
+_TOLD = (ord("d"),)
 _REFRESH_MS = 15
 
 
@@ -68,8 +70,12 @@ def main() -> None:
         if newest.picture is not None and newest.picture is not shown:
             shown = newest.picture
             cv2.imshow(title, shown)
-        if cv2.waitKey(_REFRESH_MS) & 0xFF in _ENDS:
+        key = cv2.waitKey(_REFRESH_MS) & 0xFF
+        if key in _ENDS:
             break
+        if key in _TOLD:
+            sys.stdout.write(chr(key))
+            sys.stdout.flush()
         if cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) < 1:
             break
 

@@ -12,15 +12,18 @@ from edgesnn.backend import Model
 from edgesnn.bundle import Bundle
 from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.decide.exit_rule import ExitRule
+from edgesnn.decide.motion import MotionReadout
+from edgesnn.decide.motion_field import MotionField
 from edgesnn.decide.readouts import open_readout
 from edgesnn.events import Source
+from edgesnn.senses.cells import CellsSpec
 from edgesnn.senses.denoise import Denoise, Denoiser
 from edgesnn.senses.encoders import open_encoder
 from edgesnn.stream.meter import LatencyMeter
 from edgesnn.stream.monitor import Counts, LiveMonitor
 from edgesnn.stream.probe import Probe
 from edgesnn.stream.ring import Ring
-from edgesnn.stream.sink import RunInfo, Sink, Summary
+from edgesnn.stream.sink import FieldSink, RunInfo, Sink, Summary
 from edgesnn.stream.slicer import Step, slicer_for
 
 RING_EVENTS = 4_000_000  # 64 MB
@@ -60,6 +63,9 @@ class Loop:
         self._readout = open_readout(bundle.readout, rule)
         self._decision = self._readout.held
         self._sinks = sinks
+        self._field_sinks: list[FieldSink] = [s for s in sinks if hasattr(s, "field")]
+        self._cell = bundle.encoder.cell if isinstance(bundle.encoder, CellsSpec) else 1
+        self._step_us = program.step_us
         self._probe = probe
         self._latency = LatencyMeter()
         self.monitor = LiveMonitor(
@@ -139,7 +145,9 @@ class Loop:
         times.append(clock())
         self._count(step, latency_ns)
         self._tell(change, latency_ns)
-        self.monitor.show(step, self._readout.probabilities, self._decision, self._counts, turn)
+        field = self._field(step, latency_ns)
+        probabilities = self._readout.probabilities
+        self.monitor.show(step, probabilities, self._decision, self._counts, turn, field)
         times.append(clock())
         if self._probe is not None:
             for name, i in (("encode", 0), ("step", 1), ("readout", 2), ("show", 3)):
@@ -157,6 +165,16 @@ class Loop:
                 self._answered += 1
             for sink in self._sinks:
                 sink.decision(self._decision)
+
+    def _field(self, step: Step, latency_ns: int) -> MotionField | None:
+        """Tell the field of motion to who hears it; None where the network sees none."""
+        if not isinstance(self._readout, MotionReadout):
+            return None
+        field = self._readout.field(step.end_us, self._cell, self._step_us)
+        if field is not None:
+            for sink in self._field_sinks:
+                sink.field(field, latency_ns / 1e3 if self._paced else None)
+        return field
 
     def _count(self, step: Step, latency_ns: int) -> None:
         before = self._counts

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.decide.decision import Decision, Turn
+from edgesnn.decide.motion_field import MotionField
 from edgesnn.events import Events, empty_events
 from edgesnn.senses.encoder import Grid
 from edgesnn.stream.meter import LatencyMeter, RateMeter
@@ -46,6 +47,7 @@ class _Newest:
     counts: Counts
     event_rate_hz: float
     rates_hz: tuple[float, ...]
+    field: MotionField | None
 
 
 class LiveMonitor:
@@ -81,10 +83,11 @@ class LiveMonitor:
         held: Decision,
         counts: Counts,
         turn: Turn = "step",
+        field: MotionField | None = None,
     ) -> None:
         """Publish the state after a step; probabilities must not be written to afterwards.
 
-        turn: what the network did with the step.
+        turn: what the network did with the step. field: the motion that it saw.
         """
         self._rates.add(step.start_us, step.end_us, len(step.events))
         self._keep(step, turn)
@@ -97,6 +100,7 @@ class LiveMonitor:
             counts,
             self._rates.rate_hz,
             self._rates.history_hz,
+            field,
         )
 
     def latest(self) -> Snapshot | None:
@@ -122,6 +126,7 @@ class LiveMonitor:
             late=newest.counts.late,
             event_rate_hz=newest.event_rate_hz,
             rates_hz=newest.rates_hz,
+            field=newest.field,
         )
 
     def _keep(self, step: Step, turn: Turn) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.decide.decision import Decision
+from edgesnn.decide.motion_field import MotionField
 from edgesnn.events import Packet
 
 
@@ -66,7 +67,8 @@ class Snapshot:
     (2, width, steps), its history, newest at the right; of pictures the last one, spikes that came
     before the network was sure counted three times. probabilities: float (classes,).
     decision: the one that holds. steps_late: steps whose latency exceeded step_us.
-    event_rate_hz: over the last quarter second. rates_hz: its history, oldest first.
+    event_rate_hz: over the last quarter second. rates_hz: its history, oldest first. field: of
+    networks that see motion, None of others.
     """
 
     t_us: int
@@ -82,6 +84,7 @@ class Snapshot:
     late: int
     event_rate_hz: float
     rates_hz: tuple[float, ...]
+    field: MotionField | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +134,12 @@ class Sink(Protocol):
 
     def close(self, summary: Summary | None) -> None:
         """End. summary is None when the run failed. Restores whatever open changed."""
+        ...
+
+
+class FieldSink(Protocol):
+    """A sink that hears each field of motion too, where the network tells one."""
+
+    def field(self, field: MotionField, latency_us: float | None) -> None:
+        """Hear the field of a step; on the running thread. latency_us: as of a `Decision`."""
         ...

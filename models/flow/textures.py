@@ -57,7 +57,7 @@ def dead_leaves(rng: Random) -> Image:
     share = rng.random(int(min(2500, 5 * (SIDE / smallest) ** 2)))
     radii = (smallest**-2 - share * (smallest**-2 - largest**-2)) ** -0.5
     for radius in radii:
-        _draw_patch(picture, rng, rng.integers(0, SIDE, 2), float(radius), float(rng.normal()))
+        draw_patch(picture, rng, rng.integers(0, SIDE, 2), float(radius), float(rng.normal()))
     return picture
 
 
@@ -70,7 +70,7 @@ def shapes(rng: Random) -> Image:
     for _ in range(int(np.clip(many, 6, 900))):
         tone = -2.0 if dark else float(rng.normal())
         radius = size * rng.uniform(0.3, 1.3)
-        _draw_patch(picture, rng, rng.integers(0, SIDE, 2), radius, tone, lines=True)
+        draw_patch(picture, rng, rng.integers(0, SIDE, 2), radius, tone, lines=True)
     return picture
 
 
@@ -123,9 +123,10 @@ def outline(rng: Random) -> Image:
     return _blurred(alpha, rng.uniform(0.7, 2.0))
 
 
-def _draw_patch(
+def draw_patch(
     picture: Image, rng: Random, at: NDArray[Any], radius: float, tone: float, lines: bool = False
 ) -> None:
+    """Draw a random shape of about a radius at (x, y); lines: outlines and strokes too."""
     x, y = int(at[0]), int(at[1])
     kind = rng.integers(5 if lines else 3)
     thick = -1 if not lines or rng.random() < 0.75 else int(rng.integers(1, 4))

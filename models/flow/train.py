@@ -34,6 +34,8 @@ HELD_OUT = 1_000_000
 """Seed of the scenes that are only validated on: far from any seed of a training."""
 SCALES = (0.3, 0.5, 1.0)
 """Weights of the three running sums in the loss, coarse to fine."""
+FASTEST_G = 6.0
+"""Largest g whose relative error is looked at: 10 cells per step."""
 LEAST_RATE = 0.06
 """Spikes per neuron below which a layer is pulled up again."""
 BANDS = (0.0, 0.1, 0.3, 0.75, 1.5, 3.0, math.inf)
@@ -50,13 +52,14 @@ class Recipe:
     decay: float = 0.6
     weight_decay: float = 1e-3
     angle: float = 0.3
+    relative: float = 0.0
     evidence: float = 0.05
     seed: int = 0
     check: int = 500
 
 
 def loss_of(sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe) -> Tensor:
-    """Error of the compressed motion, angle and evidence, weighted over cells and scales.
+    """Error of the compressed motion, angle, relative error and evidence, over cells and scales.
 
     flow (B, 2, h, w): cells per step; weight (B, h, w). A moment weighs as the root of its cells,
     so that dense scenes do not outvote sparse ones. The angle is that of Cuadrado et al. 2023,
@@ -75,9 +78,12 @@ def loss_of(sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe) ->
         length = (g.square().sum(1) + 1e-6).sqrt()
         cosine = (g * wanted).sum(1) / (length * size)
         angle = torch.arccos(cosine.clamp(-1 + 1e-3, 1 - 1e-3)) * (speed > 0.03)
+        wrong = (expanded(g.clamp(-FASTEST_G, FASTEST_G)) - flow).square().sum(1)
+        relative = (wrong + 1e-6).sqrt() / (speed + SLOW)
         c = y[:, 2].clamp(-2, 4)
         evidence = error.detach() * torch.exp(c) - c
-        each = error + recipe.angle * angle + recipe.evidence * evidence
+        each = error + recipe.angle * angle + recipe.relative * relative.clamp_max(3)
+        each = each + recipe.evidence * evidence
         loss = loss + scale * (weight * each).sum() / total
     return loss
 
@@ -126,6 +132,28 @@ def errors(net: FlowNet, moments: list[Moment]) -> dict[str, Any]:
         "angle": round(float(torch.cat(angles).mean()), 2),
         "bands": [round(float((e / (v + SLOW))[b].mean()), 3) for b in bands],
     }
+
+
+@torch.no_grad()
+def reliability(net: FlowNet, moments: list[Moment], steps: int = 5) -> list[dict[str, float]]:
+    """Return evidence and error of a fifth of the cells each, from the least evidence on."""
+    net.eval()
+    evidence, errors_found = [], []
+    for at in range(0, len(moments), 32):
+        windows, flow, weight = (
+            torch.stack(part) for part in zip(*moments[at : at + 32], strict=True)
+        )
+        y = net(windows.float())[-1]
+        seen = weight > 2 * AWAY
+        relative = (expanded(y[:, :2]) - flow).norm(dim=1) / (flow.norm(dim=1) + SLOW)
+        evidence.append(y[:, 2][seen])
+        errors_found.append(relative[seen])
+    c, e = torch.cat(evidence), torch.cat(errors_found)
+    order = c.argsort()
+    return [
+        {"evidence": round(float(c[part].mean()), 3), "relative": round(float(e[part].mean()), 4)}
+        for part in order.tensor_split(steps)
+    ]
 
 
 def train(out: Path, recipe: Recipe, start: Path | None = None, resume: bool = False) -> FlowNet:

@@ -1,0 +1,124 @@
+"""Dense fields in a folder, one of each step in three formats (`--flow-out DIR`).
+
+000012.npz   velocity float32 (2, H, W), px/s, u right and v down; seen bool; confidence float32
+             (H, W); t_us, step_us
+000012.flo   Middlebury's: float32 PIEH, width and height int32, then (u, v) by rows, px a step
+000012.png   DSEC's: 16 bits, red 2^15 + 128 u, green 2^15 + 128 v, px a step, blue 1 where seen
+
+H x W are the sensor's pixels; between the middles of places it is interpolated.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesnn.decide.decision import Decision
+from edgesnn.decide.motion_field import MotionField
+from edgesnn.errors import InputError, RunError
+from edgesnn.events import Packet
+from edgesnn.sinks.opening import Opening
+from edgesnn.sources.opencv import opencv
+from edgesnn.stream.sink import Monitor, RunInfo, Summary
+
+_TAG = 202021.25
+_MOST_DSEC = 255.9
+Floats = NDArray[np.float32]
+
+
+def open_sink(value: Path, run: Opening) -> FieldFiles:
+    """Write to the folder `value`."""
+    return FieldFiles(value)
+
+
+class FieldFiles:
+    """The sink behind --flow-out. It waits for the disk: no field is left out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.name = f"--flow-out {folder}"
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{self.name} is a file; give the name of a folder")
+        self._folder, self._number = folder, 0
+
+    def open(self, info: RunInfo, monitor: Monitor) -> None:
+        """Make the folder; raises InputError when that is not possible, or it is not empty."""
+        self._size, self._step_us = info.size, info.step_us
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if any(self._folder.iterdir()):
+                raise InputError(f"{self.name} is not empty; give a new folder")
+        except OSError as error:
+            raise InputError(f"{self.name} cannot be written: {error.strerror or error}") from error
+
+    def packet(self, packet: Packet) -> None:
+        """Packets are not kept."""
+
+    def decision(self, decision: Decision) -> None:
+        """Decisions are not kept."""
+
+    def field(self, field: MotionField, latency_us: float | None) -> None:
+        """Write the field of a step; raises RunError when the disk is full."""
+        velocity, seen = field.at_pixels(self._size)
+        name = self._folder / f"{self._number:06d}"
+        self._number += 1
+        per_step = velocity * np.float32(self._step_us * 1e-6)
+        try:
+            with name.with_suffix(".npz").open("xb") as file:
+                np.savez_compressed(
+                    file,
+                    velocity=velocity,
+                    seen=seen,
+                    confidence=field.confidence,
+                    t_us=field.t_us,
+                    step_us=self._step_us,
+                )
+            name.with_suffix(".flo").write_bytes(flo_bytes(per_step))
+            name.with_suffix(".png").write_bytes(dsec_png(per_step, seen))
+        except OSError as error:
+            raise RunError(f"{self.name} failed: {error.strerror or error}") from error
+
+    def close(self, summary: Summary | None) -> None:
+        """Nothing is left to be written."""
+
+
+def flo_bytes(flow: Floats) -> bytes:
+    """Return a field (2, H, W) as a .flo file (Baker et al., Middlebury, 2011)."""
+    _, height, width = flow.shape
+    head = struct.pack("<fii", _TAG, width, height)
+    return head + np.ascontiguousarray(flow.transpose(1, 2, 0), "<f4").tobytes()
+
+
+def dsec_png(flow: Floats, valid: NDArray[np.bool_]) -> bytes:
+    """Return a field (2, H, W) as DSEC's 16-bit picture (Gehrig et al. 2021)."""
+    cv2 = opencv()
+    limited = np.clip(flow, -_MOST_DSEC, _MOST_DSEC)
+    coded = np.rint(limited * 128 + 2**15).astype(np.uint16)
+    picture = np.stack([valid.astype(np.uint16), coded[1], coded[0]], axis=-1)  # blue first
+    good, data = cv2.imencode(".png", picture)
+    if not good:
+        raise RunError("a field cannot be written as .png")
+    return bytes(data)
+
+
+def read_flo(data: bytes) -> Floats:
+    """Return the field (2, H, W) of a .flo file; raises InputError for what is none."""
+    if len(data) < 12 or struct.unpack("<f", data[:4])[0] != np.float32(_TAG):
+        raise InputError("this is no .flo file")
+    width, height = struct.unpack("<ii", data[4:12])
+    if width < 1 or height < 1 or len(data) != 12 + 8 * width * height:
+        raise InputError("a .flo file is damaged: its size is not what it says")
+    values = np.frombuffer(data, "<f4", offset=12).reshape(height, width, 2)
+    return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def read_dsec_png(data: bytes) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the field (2, H, W) and where it is valid of DSEC's 16-bit picture."""
+    cv2 = opencv()
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
+        raise InputError("this is no flow picture of 16 bits and three channels")
+    flow = (picture[..., 2:0:-1].astype(np.float32) - 2**15) / 128
+    return np.ascontiguousarray(flow.transpose(2, 0, 1)), picture[..., 0] > 0
