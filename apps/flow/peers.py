@@ -22,7 +22,7 @@ Method = Callable[[Image, Image], Floats]
 
 
 def methods() -> dict[str, Method]:
-    """Return the methods by name; each takes two pictures and returns motion (H, W, 2) in pixels."""
+    """Return the methods by name; each takes two pictures and returns pixels moved, (H, W, 2)."""
     cv2 = opencv()
     cv2.setNumThreads(1)
 

@@ -99,6 +99,7 @@ def _profile() -> Any:
         file_option(),
         backend_option(),
         MODEL,
+        CELLS,
         Option("--steps", "How many steps to time.", int, default=2000, least=1),
         Option("--energy", "What a step takes, too: measured, and estimated.", bool, default=False),
         JSON,

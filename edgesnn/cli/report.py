@@ -87,7 +87,9 @@ def show_profile(given: Given) -> None:
         path: Path = given["file"] or sample_path(app, bundle.program.name)
         return open_file(path, bundle, speed=math.inf, loop=True)
 
-    report = profile(named, opened, given["backend"], given["steps"], given["energy"])
+    report = profile(
+        named, opened, given["backend"], given["steps"], given["energy"], given["cells"]
+    )
     if given["json"]:
         print_json(report)
         return

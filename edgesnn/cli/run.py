@@ -51,10 +51,12 @@ def run_app(given: Given) -> int:
     bundle = load_bundle(model_name(app, given))
     threads = min(given["threads"], os.cpu_count() or 1)
     open_readout(bundle.readout, rule)  # which refuses a rule before anything is said or opened
+    backend_name, model = load_model(given["backend"], bundle, threads=threads)
     with ExitStack() as opened:
         source = opened.enter_context(closing(open_source(bundle)))
-        bundle = bundle.fitted(source.size, given["cells"])
-        backend_name, model = load_model(given["backend"], bundle, threads=threads)
+        stored, bundle = bundle, bundle.fitted(source.size, given["cells"])
+        if bundle is not stored:
+            backend_name, model = load_model(given["backend"], bundle, threads=threads)
         received = opened.enter_context(stopped_by_signals(stop))
         run(
             source,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
-_ROUNDS = 6
+_ROUNDS = 4
 
 
 @dataclass(frozen=True, slots=True)

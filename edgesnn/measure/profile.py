@@ -55,13 +55,14 @@ def profile(
     backend_name: str = "auto",
     steps: int = STEPS,
     energy: bool = False,
+    cells: int | None = None,
 ) -> dict[str, Any]:
     """Measure a model on a source; return plain JSON values, see docs/profile.md.
 
     model_name: says which bundle. open_source: opens what is measured on, for a loaded bundle: a
     recording that plays for ever, at full speed. steps: how many are timed. energy: what a step
-    takes, too (see `energy`). The first two import what they need themselves: that is the start-up
-    time.
+    takes, too (see `energy`). cells: pixels along a cell, of models that take any sensor. The first
+    two import what they need themselves: that is the start-up time.
     Raises InputError for a model, backend or recording that cannot be used.
     """
     began_ns = time.monotonic_ns()
@@ -72,10 +73,14 @@ def profile(
     bundle = load_bundle(model_name())
     backend_name, model = load_model(backend_name, bundle)
     loaded_ns = time.monotonic_ns()
+    source = open_source(bundle)
+    stored, bundle = bundle, bundle.fitted(source.size, cells)
+    if bundle is not stored:
+        backend_name, model = load_model(backend_name, bundle)
     meter = StageMeter()
     step_s = bundle.program.step_us / 1e6
     summary = run(
-        open_source(bundle),
+        source,
         bundle,
         model,
         [],

@@ -17,6 +17,7 @@ from edgesnn.decide.motion_field import Motion, MotionField
 MAX_SPEED = 400.0
 """Pixels per second that have the full brightness where nobody says it."""
 Image = NDArray[np.uint8]
+_FAINTEST = 0.25
 _ARROWS = "→↘↓↙←↖↑↗"
 
 
@@ -32,7 +33,11 @@ def coloured(velocity: NDArray[Any], max_speed: float) -> Image:
 
 def field_picture(field: MotionField, max_speed: float, *, dense: bool = False) -> Image:
     """Return a field's colours, (h, w, 3), red first; black where nothing was seen, or dense."""
-    colours = coloured(field.velocity, max_speed)
+    # What hardly moves is seen all the same.
+    speed = np.hypot(*field.velocity)
+    least = _FAINTEST**2 * max_speed
+    lift = np.maximum(1, least / np.maximum(speed, 1e-6))
+    colours = coloured(field.velocity * lift, max_speed)
     return colours if dense else np.where(field.seen[..., None], colours, 0).astype(np.uint8)
 
 

@@ -47,13 +47,13 @@ LAYERS = ("near", "middle", "far", "deep1", "deep2", "middle_up", "near_up")
 
 def compressed(flow: Tensor) -> Tensor:
     """Return g of motion (B, 2, h, w) in cells per step; see the module's head."""
-    speed = flow.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
+    speed = (flow.square().sum(1, keepdim=True) + 1e-12).sqrt()
     return flow * (torch.asinh(speed / SLOW) / speed)
 
 
 def expanded(g: Tensor) -> Tensor:
     """Return the motion of g, (B, 2, h, w), cells per step."""
-    length = g.square().sum(1, keepdim=True).sqrt().clamp_min(1e-6)
+    length = (g.square().sum(1, keepdim=True) + 1e-12).sqrt()
     return g * (SLOW * torch.sinh(length) / length)
 
 

@@ -326,7 +326,7 @@ def test_the_json_page_shows_the_real_fields(line: Run, model: str, clip: str) -
 def test_models_prints_the_whole_card_and_verifies(line: Run) -> None:
     code, out, err = line("models", "--json", "--verify")
     found = {model["name"]: model for model in json.loads(out)}
-    assert code == 0 and "5 models compute what their parity vectors say" in err
+    assert code == 0 and "6 models compute what their parity vectors say" in err
     for name, model in found.items():
         assert model["card"] == load_bundle(name).card and model["card"]["limits"]
 
