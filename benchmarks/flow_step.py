@@ -3,8 +3,8 @@
     python benchmarks/flow_step.py [--steps 200] [--json]
 
 The bundled scene is laid over a QVGA sensor again and again (320 x 240 pixels, cells of 2).
-Printed, medians in us on one thread and in turn: the whole step (events in, field and motion out), the
-network alone on each backend, OpenCV's DIS and Farneback on two pictures of the same events.
+Printed, medians in us on one thread and in turn: the whole step (events in, field and motion out),
+the network alone on each backend, OpenCV's DIS and Farneback on two pictures of the same events.
 """
 
 from __future__ import annotations
