@@ -25,6 +25,7 @@ from edgesnn.program import (
     Add,
     Concat,
     Fire,
+    Integrate,
     Layer,
     Leaky,
     Node,
@@ -35,8 +36,9 @@ from edgesnn.program import (
     Upsample,
     initial_state,
 )
+from edgesnn.program.kinds.integrate import RESETS
 
-_KINDS: tuple[type[Node], ...] = (Layer, Pool, Upsample, Concat, Add, Fire, Leaky)
+_KINDS: tuple[type[Node], ...] = (Layer, Pool, Upsample, Concat, Add, Fire, Leaky, Integrate)
 """In the order of the engine's own numbers."""
 _CHECKED_STEPS = 8
 _LARGEST = 1 << 28
@@ -109,7 +111,10 @@ class EventsModel:
             )
         inputs = np.array([self.index[name] for name in node.reads], np.int32)
         theta, current = self._tensor(node, "threshold"), self._tensor(node, "current")
-        size = {Pool: "size", Upsample: "factor"}.get(type(node))
+        size = {Pool: "size", Upsample: "factor", Integrate: "bits"}.get(type(node))
+        choice = getattr(node, "op", "") == "or"
+        if isinstance(node, Integrate):
+            choice = RESETS.index(node.reset)
         _done(
             self._library.engine_node(
                 self.plan,
@@ -118,7 +123,7 @@ class EventsModel:
                 self.index[node.name],
                 *_array(inputs),
                 getattr(node, size) if size else 0,
-                getattr(node, "op", "") == "or",
+                choice,
                 _pointer(theta),
                 _pointer(current),
                 getattr(node, "keep", 0),

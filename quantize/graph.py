@@ -17,6 +17,7 @@ _ELEMENT_TYPES = {
     "float32": 1,
     "uint8": 2,
     "int32": 6,
+    "int64": 7,
     "bool": 9,
 }  # numbers of onnx.TensorProto.DataType
 
@@ -57,7 +58,7 @@ class Graph:
         return self.constant(f"{dtype}_{value}", np.array(value, dtype))
 
     def cast(self, source: str, dtype: str, out: str) -> str:
-        """Append a conversion to "float32", "uint8", "int32" or "bool"."""
+        """Append a conversion to "float32", "uint8", "int32", "int64" or "bool"."""
         return self.add("Cast", [source], out, to=_ELEMENT_TYPES[dtype])
 
     def reshape(self, source: str, shape: Sequence[int], out: str) -> str:

@@ -16,10 +16,12 @@ from numpy.random import Generator
 from edgesnn.decide.evidence import ReadoutSpec
 from edgesnn.hardware.reference import run_sequence
 from edgesnn.program import (
+    KEEP_UNIT,
     LEAK_UNIT,
     Add,
     Concat,
     Fire,
+    Integrate,
     Layer,
     Leaky,
     Node,
@@ -28,6 +30,7 @@ from edgesnn.program import (
     Tensor,
     Upsample,
 )
+from edgesnn.program.kinds.integrate import RESETS
 from edgesnn.senses.encoder import EncoderSpec
 
 STEPS = 10
@@ -90,6 +93,23 @@ class Builder:
         current = self.rng.integers(-2 * most - 1, most + 1)
         self.tensors[f"current_{name}"] = current.astype(np.int32)
         return self.add(Leaky(name, source, f"theta_{name}", f"current_{name}", keep))
+
+    def integrating(self, name: str, source: str) -> str:
+        """Add neurons of any leak, reset and finer bits on sums; some fire without input."""
+        xs = frames(self.program(), STEPS, int(self.rng.integers(2**31)))
+        sums = np.moveaxis(run_sequence(self.program(), xs), 1, -1)
+        sums = np.sort(sums.reshape(-1, sums.shape[-1]), axis=0)
+        largest = self.program().values[source].largest
+        tried = (*self.rng.permutation([0, 3, 6]).tolist(), 0)
+        bits = next(bits for bits in tried if largest << bits < 2**27)
+        theta = np.maximum(sums[len(sums) * 7 // 10].astype(np.int64) << bits, 1)
+        self.tensors[f"theta_{name}"] = theta.astype(np.int32)
+        current = self.rng.integers(-theta // 3, theta // 3 + 1)
+        self.tensors[f"current_{name}"] = (current * self.rng.integers(0, 2)).astype(np.int32)
+        keep = int(self.rng.choice([0, 1000, 3900, KEEP_UNIT, KEEP_UNIT]))
+        reset = str(self.rng.choice(RESETS))
+        node = Integrate(name, source, f"theta_{name}", f"current_{name}", keep, bits, reset)
+        return self.add(node)
 
     def spiking(self, node: Layer | Add) -> str:
         """Add the node with thresholds at about the 75 % quantile of its own sums."""
@@ -187,7 +207,7 @@ def _conv(b: Builder, source: str, i: int, out: int | None = None) -> str:
 def _grown(b: Builder, last: str, i: int) -> str:
     """Add one node, or a small motif, on top of `last`, which gives spikes."""
     channels, height, width = b.shape_of(last)
-    match int(b.rng.integers(9)):
+    match int(b.rng.integers(10)):
         case 0 if height % 2 == 0 and width % 2 == 0:
             b.add(Pool(f"or{i}", last, 2, "or"))
             return f"or{i}"
@@ -208,12 +228,14 @@ def _grown(b: Builder, last: str, i: int) -> str:
                 taps = b.taps(f"taps_part{i}{part}", 1, _order(b.rng))
                 parts.append(b.add(Layer(f"part{i}{part}", last, weight, taps)))
             return b.spiking(Add(f"add{i}", tuple(parts)))
-        case 6 | 8 as kind:
+        case 6 | 8 | 9 as kind:
             taps, filters = _taps(b, last, f"sums{i}")
             weight = b.weight(f"w_sums{i}", 3, filters * channels, 1, 1)
             b.add(Layer(f"sums{i}", last, weight, taps))
             if kind == 8:
                 return b.leaking(f"leaky{i}", f"sums{i}")
+            if kind == 9:
+                return b.integrating(f"integrate{i}", f"sums{i}")
             return b.firing_once(f"once{i}", f"sums{i}")
         case 5:
             weight = b.weight(f"w_side{i}", 2, channels, 1, 1)

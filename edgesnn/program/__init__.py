@@ -3,6 +3,7 @@
 from edgesnn.program.kinds.add import Add
 from edgesnn.program.kinds.concat import Concat
 from edgesnn.program.kinds.fire import MEMBRANE_LIMIT, Fire
+from edgesnn.program.kinds.integrate import KEEP_UNIT, Integrate
 from edgesnn.program.kinds.layer import Layer
 from edgesnn.program.kinds.leak import LEAK_UNIT
 from edgesnn.program.kinds.leaky import Leaky
@@ -21,12 +22,14 @@ from edgesnn.program.program import (
 )
 
 __all__ = [
+    "KEEP_UNIT",
     "KINDS",
     "LEAK_UNIT",
     "MEMBRANE_LIMIT",
     "Add",
     "Concat",
     "Fire",
+    "Integrate",
     "Layer",
     "Leaky",
     "Node",

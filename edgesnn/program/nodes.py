@@ -5,6 +5,7 @@ from __future__ import annotations
 from edgesnn.program.kinds.add import Add
 from edgesnn.program.kinds.concat import Concat
 from edgesnn.program.kinds.fire import Fire
+from edgesnn.program.kinds.integrate import Integrate
 from edgesnn.program.kinds.layer import Layer
 from edgesnn.program.kinds.leaky import Leaky
 from edgesnn.program.kinds.pool import Pool
@@ -19,5 +20,6 @@ KINDS: dict[str, type[Node]] = {
     "add": Add,
     "fire": Fire,
     "leaky": Leaky,
+    "integrate": Integrate,
 }
 """What a node of a bundle may be, by its field `kind`."""

@@ -31,10 +31,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.events import EVENT, Events, Packet, joined_events
-from edgesnn.program import Program, resting_steps
+from edgesnn.program import Fire, Program, resting_steps
 
 RESET_US = 1_000_000
 MAX_GAP_US = 10_000_000
+_NEVER_US = 2**62
 _BLOCK = 8192
 _Times = NDArray[np.int64]
 
@@ -234,10 +235,14 @@ class Slicer:
 def slicer_for(program: Program) -> Slicer:
     """Return a slicer for a program; its network is at rest when the slicer stops stepping.
 
-    A network that runs in trials rests between them anyway.
+    A network that runs in trials rests between them anyway; one whose neurons may go on without
+    input is given every silent step.
     """
-    memory_us = (resting_steps(program) or 0) * program.step_us
-    return Slicer(program.step_us, max_gap_us=max(MAX_GAP_US, memory_us))
+    resting = resting_steps(program)
+    trials = any(isinstance(node, Fire) for node in program.nodes)
+    if resting is None and not trials:
+        return Slicer(program.step_us, max_gap_us=_NEVER_US)
+    return Slicer(program.step_us, max_gap_us=max(MAX_GAP_US, (resting or 0) * program.step_us))
 
 
 def _pieces(events: Events) -> Iterator[tuple[Events, bool]]:

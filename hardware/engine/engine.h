@@ -27,7 +27,7 @@
 #define HOT
 #endif
 
-typedef enum { LAYER, POOL, UPSAMPLE, CONCAT, ADD, FIRE, LEAKY } kind_t;
+typedef enum { LAYER, POOL, UPSAMPLE, CONCAT, ADD, FIRE, LEAKY, INTEGRATE } kind_t;
 
 typedef struct {
     int32_t channels, height, width, cells, size;
@@ -48,9 +48,9 @@ typedef struct {
 typedef struct {
     kind_t kind;
     int32_t out, inputs, *input;
-    int32_t size, op_or;           /* pool, upsample */
+    int32_t size, op_or;           /* pool, upsample; integrate: its bits, its reset */
     int32_t *theta, lowest_theta;  /* per neuron; NULL: no comparison */
-    int32_t *current, keep;        /* leaky; per neuron */
+    int32_t *current, keep;        /* leaky, integrate; per neuron */
     /* layer */
     int32_t past;                  /* inputs remembered, without the newest */
     int32_t conv, kernel_h, kernel_w;

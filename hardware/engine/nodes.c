@@ -135,6 +135,37 @@ HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const
     m->settled = !changed && !x->active;
 }
 
+enum { KEEP_UNIT = 4096, LIMIT = 1 << 30, TO_ZERO = 0, BY_SUBTRACTION = 1 };
+
+HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
+                          value_t *y)
+{
+    const shape_t *out = plan->shape + node->out;
+    int32_t *restrict membrane = m->membrane;
+    const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
+    const int32_t *restrict current = node->current;
+    const int32_t keep = node->keep, unit = 1 << node->size, reset = node->op_or;
+    uint8_t *restrict flags = m->flags;
+    int32_t changed = 0;
+    forget(y);
+    if (m->settled && !x->active) return;
+    for (int32_t i = 0; i < out->size; i++) {
+        const int32_t before = membrane[i];
+        const int32_t left =
+            keep == KEEP_UNIT ? before : (int32_t)((int64_t)before * keep / KEEP_UNIT);
+        int32_t h = left + (sum[i] * unit + current[i]);
+        h = h > LIMIT ? LIMIT : h < -LIMIT ? -LIMIT : h;
+        const int32_t spike = h >= theta[i];
+        const int32_t fired = reset == TO_ZERO ? 0 : reset == BY_SUBTRACTION ? h - theta[i] : h;
+        const int32_t after = spike ? fired : h;
+        changed |= (after != before) | spike;
+        membrane[i] = after;
+        flags[i] = (uint8_t)spike;
+    }
+    list_spikes(flags, out->size, y);
+    m->settled = !changed && !x->active;
+}
+
 void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *values)
 {
     const value_t *x = values + node->input[0];
@@ -147,5 +178,6 @@ void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *val
     case ADD: add(plan, node, m, values, y); break;
     case FIRE: fire(plan, node, m, x, y); break;
     case LEAKY: leaky(plan, node, m, x, y); break;
+    case INTEGRATE: integrate(plan, node, m, x, y); break;
     }
 }

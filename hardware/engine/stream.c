@@ -36,7 +36,7 @@ static size_t accumulators(const node_t *n)
 static int make_memory(stream_t *s, memory_t *m, const node_t *n)
 {
     const size_t out = (size_t)s->plan->shape[n->out].size;
-    if (n->kind == FIRE || n->kind == LEAKY)
+    if (n->kind == FIRE || n->kind == LEAKY || n->kind == INTEGRATE)
         return NEW(m->membrane, out) || NEW(m->fired, out) || NEW(m->flags, out);
     if (n->kind == ADD) return NEW(m->total, out) || NEW(m->flags, out);
     if (n->kind != LAYER) return 0;

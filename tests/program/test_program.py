@@ -14,6 +14,7 @@ from edgesnn.program import (
     Add,
     Concat,
     Fire,
+    Integrate,
     Layer,
     Leaky,
     Node,
@@ -111,7 +112,7 @@ def test_after_the_warm_up_the_initial_state_is_forgotten(seed: int) -> None:
     program = random_program(seed)
     warmup = warmup_steps(program)
     if warmup is None:
-        assert any(isinstance(node, (Fire, Leaky)) for node in program.nodes)
+        assert any(isinstance(node, (Fire, Integrate, Leaky)) for node in program.nodes)
         return
     xs = frames(program, warmup + 6, seed)
     strange = Reference(program).stream()

@@ -1,0 +1,162 @@
+"""Integrate-and-fire neurons as people train them: with or without leak, reset to 0, by subtraction
+or none, and a constant current.
+
+    H[t] = clip(trunc(keep V[t-1] / 4096) + 2**bits X[t] + current, -2**30, 2**30)
+    S[t] = H[t] >= theta
+    V[t] = H[t] (1 - S[t])            reset "zero"
+         = H[t] - theta S[t]          reset "subtract"
+         = H[t]                       reset "none"
+
+Potentials, thresholds and currents have `bits` bits below the unit of the sums. keep = 4096 is a
+neuron without leak. With 6 bits, reset "zero" and keep = 4096 - dv it is Loihi's own neuron (Davies
+et al., IEEE Micro 2018). A neuron may fire without input: then the network never rests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from edgesnn.errors import BundleError
+from edgesnn.program.node import (
+    Known,
+    Node,
+    State,
+    StatePort,
+    Tensor,
+    Value,
+    Writer,
+    compared_value,
+    per_channel,
+    sums_of,
+    tensor_of,
+    write_per_channel,
+)
+
+KEEP_UNIT = 4096
+"""What `Integrate.keep` is a share of."""
+LIMIT = 2**30
+MOST_BITS = 16
+RESETS = ("zero", "subtract", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Integrate(Node):
+    """Neurons on int32 sums (of a layer without threshold, or Add).
+
+    threshold: int32 tensor (channels,), from 1 on, in 2**-bits of the sums' unit: output uint8 0/1.
+    current: int32 tensor (channels,), in the same unit, added in every step.
+    keep: what is left of a potential after a step, in 4096ths, 0 to 4096. bits, reset: see above.
+    """
+
+    name: str
+    input: str
+    threshold: str
+    current: str
+    keep: int = KEEP_UNIT
+    bits: int = 0
+    reset: Literal["zero", "subtract", "none"] = "zero"
+    kind: Literal["integrate"] = "integrate"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The one input."""
+        return (self.input,)
+
+    def value(self, tensors: Mapping[str, Tensor], given: list[Value]) -> Value:
+        """See `Node.value`."""
+        sums = sums_of(self, given[0])
+        if not 0 <= self.keep <= KEEP_UNIT:
+            raise BundleError(f"{self.name}: keep is {self.keep}, wanted 0 to {KEEP_UNIT}")
+        if not 0 <= self.bits <= MOST_BITS:
+            raise BundleError(f"{self.name}: bits is {self.bits}, wanted 0 to {MOST_BITS}")
+        if self.reset not in RESETS:
+            raise BundleError(f"{self.name}: reset is {str(self.reset)[:20]!r}, wanted {RESETS}")
+        value = compared_value(self, self.threshold, tensors, (sums.shape, sums.low, sums.high))
+        theta = tensors[self.threshold].astype(np.int64)
+        current = tensor_of(tensors, self.name, self.current, "int32", 1).astype(np.int64)
+        if current.shape != theta.shape:
+            raise BundleError(f"{self.name}: {len(current)} currents for {len(theta)} channels")
+        if theta.min() < 1 or theta.max() > LIMIT:
+            raise BundleError(f"{self.name}: thresholds go from 1 to {LIMIT}")
+        most = (sums.largest << self.bits) + int(np.abs(current).max())
+        if most >= LIMIT:
+            raise BundleError(f"{self.name}: inputs up to {most} reach {LIMIT}; take fewer bits")
+        return value
+
+    def ports(self, known: Known) -> dict[str, StatePort]:
+        """membrane_<name>: potentials, int32."""
+        shape = known.values[self.name].shape
+        return {f"membrane_{self.name}": StatePort(shape, "int32", LIMIT)}
+
+    def memory(self, known: Known) -> int | None:
+        """Without end: a difference in the potentials can move later spikes."""
+        return None
+
+    def settling(self, known: Known) -> int | None:
+        """Return 0 where nothing changes without input; else it is not known."""
+        still = self.keep == KEEP_UNIT and not known.tensors[self.current].any()
+        return 0 if still and self.reset == "zero" else None
+
+    def run(self, known: Known, given: list[Tensor], state: State) -> tuple[Tensor, State]:
+        """See `Node.run`."""
+        name = f"membrane_{self.name}"
+        membrane = state[name]
+        theta = per_channel(known.tensors[self.threshold], membrane.ndim)
+        current = per_channel(known.tensors[self.current], membrane.ndim)
+        spikes = np.zeros(given[0].shape, np.uint8)
+        for t, x in enumerate(given[0]):
+            total = self._left(membrane) + (x << self.bits) + current
+            membrane = np.clip(total, -LIMIT, LIMIT)
+            fired = membrane >= theta
+            spikes[t] = fired
+            if self.reset == "zero":
+                membrane = np.where(fired, np.int32(0), membrane)
+            elif self.reset == "subtract":
+                membrane = np.where(fired, membrane - theta, membrane)
+        return spikes, {name: membrane.astype(np.int32)}
+
+    def _left(self, membrane: Tensor) -> Tensor:
+        """Return trunc(keep V / 4096), rounded towards 0; in 64 bits on the way."""
+        if self.keep == KEEP_UNIT:
+            return membrane
+        scaled = membrane.astype(np.int64) * self.keep
+        left: Tensor = np.where(scaled < 0, -(-scaled // KEEP_UNIT), scaled // KEEP_UNIT)
+        return left.astype(np.int32)
+
+    def write(self, graph: Writer, known: Known, sources: list[str], out: str) -> str:
+        """Leak, integrate, limit, compare and reset; states have no batch axis."""
+        name, shape = self.name, known.values[self.name].shape
+        left = f"membrane_{name}"
+        if self.keep != KEEP_UNIT:
+            wide = graph.cast(left, "int64", f"wide_{name}")
+            kept = graph.constant(f"keep_{self.keep}", np.array(self.keep, np.int64))
+            unit = graph.constant(f"keep_of_{KEEP_UNIT}", np.array(KEEP_UNIT, np.int64))
+            scaled = graph.add("Mul", [wide, kept], f"scaled_{name}")
+            divided = graph.add("Div", [scaled, unit], f"divided_{name}")
+            left = graph.cast(divided, "int32", f"left_{name}")
+        sums = graph.reshape(sources[0], shape, f"sums_of_{name}")
+        if self.bits:
+            factor = graph.constant(f"unit_{self.bits}", np.array(1 << self.bits, np.int32))
+            sums = graph.add("Mul", [sums, factor], f"fine_{name}")
+        charged = graph.add("Add", [left, sums], f"charged_{name}")
+        current = write_per_channel(graph, known, self, self.current)
+        total = graph.add("Add", [charged, current], f"total_{name}")
+        ends = [
+            graph.constant(f"membrane_{end}", np.array(limit, np.int32))
+            for end, limit in (("lowest", -LIMIT), ("highest", LIMIT))
+        ]
+        held = f"new_membrane_{name}" if self.reset == "none" else f"held_{name}"
+        graph.add("Clip", [total, *ends], held)
+        theta = write_per_channel(graph, known, self, self.threshold)
+        fired = graph.add("GreaterOrEqual", [held, theta], f"above_{name}")
+        if self.reset == "zero":
+            zero = graph.scalar(0, "int32")
+            graph.add("Where", [fired, zero, held], f"new_membrane_{name}")
+        elif self.reset == "subtract":
+            lower = graph.add("Sub", [held, theta], f"lower_{name}")
+            graph.add("Where", [fired, lower, held], f"new_membrane_{name}")
+        return graph.reshape(graph.cast(fired, "uint8", f"spikes_{name}"), (1, *shape), out)
