@@ -93,11 +93,31 @@ class Training:
 
 
 def load_app(name: str) -> App:
-    """Return the app of that name; raises InputError that lists the known ones."""
+    """Return the app of that name, or one that runs the bundle of that path (.json).
+
+    Raises InputError that lists the known ones.
+    """
+    if name.endswith(".json"):
+        return _app_of(name)
     if name not in APPS:
-        raise InputError(f"there is no app {name!r}; the apps here are: {', '.join(APPS)}")
+        raise InputError(
+            f"there is no app {name!r}; the apps here are: {', '.join(APPS)}; a bundle of your own "
+            "is run by the path of its .json"
+        )
     app: App = importlib.import_module(APPS[name]).APP
     return app
+
+
+def _app_of(path: str) -> App:
+    """Return what runs a bundle that belongs to no app: on recordings and cameras of events."""
+    return App(
+        name=path,
+        summary=f"Runs {path}.",
+        model=path,
+        sample="",
+        sources=("--camera", "--webcam", "--file"),
+        evaluation="edgesnn.cli.recordings",
+    )
 
 
 def evaluation_of(app: App) -> Evaluation:
@@ -132,6 +152,10 @@ def sample_path(app: App, model: str | None = None) -> Path:
 
     Raises InputError when it is not installed.
     """
+    if not app.sample:
+        raise InputError(
+            f"{app.name} has no recording of its own; name a source ({', '.join(app.sources)})"
+        )
     sample = dict(app.samples).get(model or app.model, app.sample)
     path = Path(str(resources.files(APPS[app.name]) / sample))
     if not path.is_file():

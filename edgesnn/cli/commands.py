@@ -122,6 +122,14 @@ def _train() -> Any:
     return _group("train", about, train_command, "training")
 
 
+def _import() -> Any:
+    from edgesnn.cli.import_net import OPTIONS, import_net
+
+    about = "Turn a trained network of another framework (a NIR graph) into a bundle."
+    command = taking(OPTIONS, import_net, about=about, app="A .nir file.", metavar="NET")
+    return _made("import", command)
+
+
 COMMANDS: dict[str, Callable[[], Any]] = {
     "run": _run,
     "devices": _devices,
@@ -129,6 +137,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "eval": _eval,
     "profile": _profile,
     "train": _train,
+    "import": _import,
 }
 
 

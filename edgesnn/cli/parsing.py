@@ -20,16 +20,21 @@ def was_given(value: Any) -> bool:
 
 
 def taking(
-    options: Sequence[Option], run: Callable[[Given], int | None], *, about: str, app: str = ""
+    options: Sequence[Option],
+    run: Callable[[Given], int | None],
+    *,
+    about: str,
+    app: str = "",
+    metavar: str = "APP",
 ) -> Callable[..., int | None]:
     """Return a function that the parser can make a command of: it takes just these options.
 
-    run: gets what was typed. about: the command's help. app: help of a leading argument APP, found
-    under "app"; "" where there is none.
+    run: gets what was typed. about: the command's help. app: help of a leading argument (metavar),
+    found under "app"; "" where there is none.
     """
     parameters = [_parameter(option) for option in options]
     if app:
-        argument = Annotated[str, typer.Argument(metavar="APP", help=app)]
+        argument = Annotated[str, typer.Argument(metavar=metavar, help=app)]
         first = inspect.Parameter("app", inspect.Parameter.KEYWORD_ONLY, annotation=argument)
         parameters.insert(0, first)
 

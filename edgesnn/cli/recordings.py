@@ -1,4 +1,4 @@
-"""What `edgesnn eval gesture` takes, measures and shows."""
+"""How an app is measured on a folder of labelled recordings of events, and shown."""
 
 from __future__ import annotations
 

@@ -1,0 +1,247 @@
+"""`edgesnn import NET.nir --out NAME.json`: another framework's network becomes a bundle."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgesnn.cli.options import JSON
+from edgesnn.cli.parsing import Given
+from edgesnn.errors import InputError
+from edgesnn.options import Option
+from edgesnn.text import shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edgesnn.bundle import Bundle
+    from edgesnn.quantize.float_net import FloatNet
+    from edgesnn.quantize.from_float import Converted
+
+_COMPARED = 20
+"""Recordings on which every spike is compared; answers are, on all."""
+_LONGEST_STEPS = 2000
+OPTIONS = (
+    Option("--out", "The bundle to write: NAME.json.", Path, default=..., metavar="NAME.json"),
+    Option("--step-us", "Length of a step.", int, default=1000, least=1, most=1_000_000),
+    Option("--labels", "A file with a class's name on each line.", Path, metavar="FILE"),
+    Option("--calibrate", "Labelled recordings to compare on.", Path, metavar="DIR"),
+    Option("--convention", "How leaks are stepped: nir or sinabs.", default="nir"),
+    Option("--reset", "After a spike: zero or subtract (the graph's own).", metavar="HOW"),
+    Option(
+        "--highest",
+        "Largest count of events at a pixel and step.",
+        int,
+        default=15,
+        least=1,
+        most=255,
+    ),
+    JSON,
+)
+
+
+def import_net(given: Given) -> None:
+    """Read, convert, compare, write and tell; raises InputError, and then nothing is written."""
+    from edgesnn.quantize.from_float import compared, converted
+    from edgesnn.quantize.nir_read import read_nir
+
+    path, out = Path(given["app"]), Path(given["out"])
+    if out.suffix != ".json" or not out.stem.isidentifier():
+        raise InputError(f"--out {shown(str(out))}: give NAME.json, of letters, numbers and _")
+    if given["reset"] not in (None, "zero", "subtract"):
+        raise InputError(f"--reset {shown(given['reset'])} is none; give zero or subtract")
+    net = read_nir(
+        path, step_us=given["step_us"], convention=given["convention"], reset=given["reset"]
+    )
+    made = converted(net, name=out.stem, step_us=given["step_us"], highest=given["highest"])
+    classes = int(np.prod(made.program.output_shape))
+    labels = _labels(given["labels"], classes)
+    clips = _clips(given["calibrate"], made) if given["calibrate"] is not None else []
+    if clips:
+        made = compared(net, made, [x for x, _ in clips[:_COMPARED]])
+    bundle, answers = _saved(out, made, labels, net, None), None
+    if clips:
+        answers = _answers(net, bundle, clips)
+        bundle = _saved(out, made, labels, net, answers)
+    report = {
+        "bundle": str(out),
+        "layers": [_row(layer) for layer in made.layers],
+        "approximations": list(made.approximations),
+        "answers": answers,
+        "bytes": sum(f.stat().st_size for f in out.parent.glob(f"{out.stem}.*")),
+    }
+    if given["json"]:
+        from edgesnn.measure.tables import print_json
+
+        print_json(report)
+    else:
+        _show(report, bundle, out)
+
+
+def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
+    if path is None:
+        return tuple(f"class {i}" for i in range(classes))
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--labels {path} cannot be read: {error}") from error
+    if len(lines) != classes:
+        raise InputError(f"--labels {path} names {len(lines)} classes; the network has {classes}")
+    return tuple(shown(line) for line in lines)
+
+
+def _clips(folder: Path, made: Converted) -> list[tuple[NDArray[np.uint8], int]]:
+    """Return x over time and the class of each recording that labels.csv lists."""
+    from edgesnn.senses.encoder import Encoder
+    from edgesnn.sources.reading import read_recording
+    from edgesnn.stream.slicer import slicer_for
+
+    program, spec = made.program, _encoder(made)
+    from edgesnn.events import Packet
+
+    found = []
+    for name, label in _listed(folder):
+        recording = read_recording(folder / name, spec.sensor)
+        events = recording.in_memory()
+        encoder = Encoder(spec, program.input_shape, spec.sensor)
+        slicer = slicer_for(program)
+        steps = [*slicer.feed(Packet(events, int(events["t"][-1]), 0)), *slicer.flush()]
+        xs = [encoder.encode(step.events) for step in steps[:_LONGEST_STEPS]]
+        found.append((np.stack(xs), label))
+    return found
+
+
+def _listed(folder: Path) -> list[tuple[str, int]]:
+    table = folder / "labels.csv"
+    if not table.is_file():
+        raise InputError(f"--calibrate {folder} has no labels.csv (columns: file, label)")
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return [(str(row["file"]).strip(), int(row["label"])) for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{table} needs the columns file and label (a number)") from error
+
+
+def _encoder(made: Converted) -> Any:
+    from edgesnn.senses.encoder import EncoderSpec
+
+    _, height, width = made.program.input_shape
+    if made.program.input_shape[0] != 2:
+        raise InputError(
+            f"the network takes {made.program.input_shape[0]} channels; events have two: OFF and ON"
+        )
+    levels = tuple(min(count, made.program.input_high) for count in range(256))
+    return EncoderSpec((width, height), levels)
+
+
+def _answers(
+    net: FloatNet, bundle: Bundle, clips: list[tuple[NDArray[np.uint8], int]]
+) -> dict[str, Any]:
+    """Return how often the float and the integer network are right, and how often they agree.
+
+    The answer is the class with the most output over a recording.
+    """
+    from edgesnn.backend import load_model
+
+    last = net.stages[-1].name
+    stream = load_model("auto", bundle)[1].stream()
+    right = {"float": 0, "integer": 0}
+    same = 0
+    for xs, label in clips:
+        stream.reset()
+        sums = sum((stream.step(x).ravel().astype(np.int64) for x in xs), np.int64(0))
+        told = {
+            "float": int(net.run(xs)[last].reshape(len(xs), -1).sum(0).argmax()),
+            "integer": int(np.argmax(sums)),
+        }
+        same += told["float"] == told["integer"]
+        for which, answer in told.items():
+            right[which] += answer == label
+    n = len(clips)
+    return {
+        "n": n,
+        "float_right": right["float"] / n,
+        "integer_right": right["integer"] / n,
+        "same_answer": same / n,
+    }
+
+
+def _saved(
+    out: Path,
+    made: Converted,
+    labels: tuple[str, ...],
+    net: FloatNet,
+    answers: dict[str, Any] | None,
+) -> Bundle:
+    from edgesnn.decide.evidence import ReadoutSpec
+    from edgesnn.quantize.card import program_facts
+    from edgesnn.quantize.save import save_bundle
+
+    readout = ReadoutSpec(
+        labels=labels,
+        scale=4.0,
+        decay_shift=8,
+        enter=0.9,
+        leave=0.5,
+        quiet_events=5,
+        quiet_us=200_000,
+    )
+    card = {
+        "task": f"imported from {shown(net.about)}",
+        "licence": "that of the network",
+        "approximations": list(made.approximations),
+        "layers": [_row(layer) for layer in made.layers],
+        "answers": answers,
+        **program_facts(made.program),
+    }
+    return save_bundle(out.parent, out.stem, made.program, _encoder(made), readout, card)
+
+
+def _row(layer: Any) -> dict[str, Any]:
+    return {
+        "name": layer.name,
+        "was": layer.was,
+        "became": layer.became,
+        "worst_bound": layer.worst_bound,
+        "weight_error": layer.weight_error,
+        "spikes_equal": layer.agreement,
+        "spike_rate": layer.rate,
+    }
+
+
+def _show(report: dict[str, Any], bundle: Bundle, out: Path) -> None:
+    from edgesnn.measure.tables import show, table_of
+
+    table = table_of(["was", "became"], ["|H| up to", "w error", "same spikes", "rate"])
+    for row in report["layers"]:
+        bound, error = row["worst_bound"], row["weight_error"]
+        same, rate = row["spikes_equal"], row["spike_rate"]
+        table.add_row(
+            row["was"],
+            row["became"],
+            "" if bound is None else f"{bound:,}",
+            "" if error is None else f"{100 * error:.2f} %",
+            "" if same is None else f"{100 * same:.2f} %",
+            "" if rate is None else f"{100 * rate:.1f} %",
+        )
+    show(table)
+    for sentence in report["approximations"]:
+        print(f"not exact: {sentence}")
+    if not report["approximations"]:
+        print(
+            "carried over exactly but for the weights, thresholds and currents, which were rounded"
+        )
+    if report["answers"] is not None:
+        told = report["answers"]
+        shares = (100 * told[n] for n in ("float_right", "integer_right", "same_answer"))
+        print(
+            "{} recordings: float {:.1f} % right, integer {:.1f} %, the same answer "
+            "{:.1f} %".format(told["n"], *shares)
+        )
+    print(f"{out}: {report['bytes'] / 1000:.0f} kB, {len(bundle.readout.labels)} classes")
+    print(f"edgesnn run {shlex.quote(str(out))} --file RECORDING")

@@ -1,0 +1,167 @@
+"""A trained spiking network in floats, as other frameworks have it: what importers read into.
+
+    weighted   X = W * s + b               convolution or linear map of spikes or counts
+    pool       sums, means or OR of windows
+    neurons    H = keep V + gain (sum of its X) + current,  S = H >= theta (or >),  V = reset(H)
+
+`run` is its meaning, in float64, step by step: what an integer program is compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesnn.errors import InputError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighted:
+    """weight: (out, in / groups, kh, kw), or (out, in) of the flattened input. bias: (out,)."""
+
+    name: str
+    input: str
+    weight: Floats
+    bias: Floats
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """Windows of size x size without overlap."""
+
+    name: str
+    input: str
+    size: int
+    op: Literal["sum", "mean", "or"] = "sum"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Neurons:
+    """inputs: names of weighted maps, which are added. threshold: (channels,). keep, gain: see the
+    module's head. strict: whether a potential equal to the threshold is too low.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    threshold: Floats
+    keep: float = 1.0
+    gain: float = 1.0
+    current: float = 0.0
+    reset: Literal["zero", "subtract", "none"] = "zero"
+    strict: bool = False
+
+
+Stage = Weighted | Pooled | Neurons
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatNet:
+    """stages: in order, each reads "x" or earlier ones; the last one is the output.
+
+    shape: of x. about: where it comes from. approximations: what was not carried over exactly.
+    """
+
+    shape: tuple[int, int, int]
+    stages: tuple[Stage, ...]
+    about: str
+    approximations: tuple[str, ...] = ()
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of x and of each stage's output; raises InputError that names one."""
+        found: dict[str, tuple[int, ...]] = {"x": self.shape}
+        for stage in self.stages:
+            found[stage.name] = _shape(stage, found)
+        return found
+
+    def run(self, xs: NDArray[Any]) -> dict[str, Floats]:
+        """Take xs (T, *shape); return every stage's output over time, (T, ...)."""
+        values: dict[str, Floats] = {"x": np.asarray(xs, np.float64)}
+        for stage in self.stages:
+            values[stage.name] = _run(stage, values)
+        return values
+
+
+def _shape(stage: Stage, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+    if isinstance(stage, Neurons):
+        shapes = {known[name] for name in stage.inputs}
+        if len(shapes) != 1:
+            raise InputError(f"{stage.name}: adds {sorted(shapes)}, which are not alike")
+        (shape,) = shapes
+        if len(stage.threshold) != shape[0]:
+            raise InputError(f"{stage.name}: {len(stage.threshold)} thresholds for {shape[0]}")
+        return shape
+    given = known[stage.input]
+    if isinstance(stage, Pooled):
+        if len(given) != 3:
+            raise InputError(f"{stage.name}: pools {given}, wanted (channels, height, width)")
+        return given[0], given[1] // stage.size, given[2] // stage.size
+    out = stage.weight.shape[0]
+    if stage.weight.ndim == 2:
+        if stage.weight.shape[1] != int(np.prod(given)):
+            raise InputError(f"{stage.name}: takes {stage.weight.shape[1]} inputs, gets {given}")
+        return (out,)
+    if len(given) != 3 or stage.weight.shape[1] * stage.groups != given[0]:
+        raise InputError(f"{stage.name}: a kernel of {stage.weight.shape} on {given}")
+    height, width = (
+        (side + 2 * stage.padding - kernel) // stage.stride + 1
+        for side, kernel in zip(given[1:], stage.weight.shape[2:], strict=True)
+    )
+    if min(height, width) < 1:
+        raise InputError(f"{stage.name}: nothing is left of {given}")
+    return out, height, width
+
+
+def _run(stage: Stage, values: Mapping[str, Floats]) -> Floats:
+    if isinstance(stage, Neurons):
+        return _fired(stage, sum((values[name] for name in stage.inputs), np.float64(0)))
+    given = values[stage.input]
+    if isinstance(stage, Pooled):
+        size, (steps, channels, height, width) = stage.size, given.shape
+        cut = given[:, :, : height // size * size, : width // size * size]
+        windows = cut.reshape(steps, channels, height // size, size, width // size, size)
+        if stage.op == "or":
+            return np.asarray(windows.max((3, 5)))
+        return np.asarray(windows.sum((3, 5)) if stage.op == "sum" else windows.mean((3, 5)))
+    if stage.weight.ndim == 2:
+        linear: Floats = given.reshape(len(given), -1) @ stage.weight.T + stage.bias
+        return linear
+    return _convolved(stage, given)
+
+
+def _convolved(stage: Weighted, x: Floats) -> Floats:
+    edge, stride, groups = stage.padding, stage.stride, stage.groups
+    x = np.pad(x, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
+    out, _, kh, kw = stage.weight.shape
+    height, width = (x.shape[2] - kh) // stride + 1, (x.shape[3] - kw) // stride + 1
+    rows = stage.weight.reshape(groups, out // groups, -1, kh, kw)
+    cells = x.reshape(len(x), groups, -1, *x.shape[2:])
+    sums = np.zeros((len(x), groups, out // groups, height, width))
+    for dy in range(kh):
+        for dx in range(kw):
+            seen = cells[..., dy::stride, dx::stride][..., :height, :width]
+            sums += np.einsum("goc,tgcyx->tgoyx", rows[..., dy, dx], seen, optimize=True)
+    return sums.reshape(len(x), out, height, width) + stage.bias[:, None, None]
+
+
+def _fired(stage: Neurons, sums: Floats) -> Floats:
+    theta = stage.threshold.reshape(-1, *[1] * (sums.ndim - 2))
+    v = np.zeros(sums.shape[1:])
+    spikes = np.zeros_like(sums)
+    for t, x in enumerate(sums):
+        v = stage.keep * v + stage.gain * x + stage.current
+        fired = v > theta if stage.strict else v >= theta
+        spikes[t] = fired
+        if stage.reset == "zero":
+            v = np.where(fired, 0.0, v)
+        elif stage.reset == "subtract":
+            v = np.where(fired, v - theta, v)
+    return spikes
