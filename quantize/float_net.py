@@ -122,7 +122,10 @@ def _shape(stage: Stage, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...
 
 def _run(stage: Stage, values: Mapping[str, Floats]) -> Floats:
     if isinstance(stage, Neurons):
-        return _fired(stage, sum((values[name] for name in stage.inputs), np.float64(0)))
+        total = values[stage.inputs[0]]
+        for name in stage.inputs[1:]:
+            total = total + values[name]
+        return _fired(stage, total)
     given = values[stage.input]
     if isinstance(stage, Pooled):
         size, (steps, channels, height, width) = stage.size, given.shape

@@ -122,7 +122,7 @@ class _Converter:
         if len(parts) > 1:
             sums = f"sum_{stage.name}"
             self._nodes.append(Add(sums, tuple(part.name for part in parts)))
-        current = stage.current + stage.gain * sum((part.bias for part in parts), np.float64(0))
+        current = stage.current + stage.gain * np.sum([part.bias for part in parts], axis=0)
         bits = self._bits(sums, stage, unit, current)
         scale = 2.0**bits / unit
         theta = stage.threshold * scale

@@ -65,7 +65,8 @@ def _report(
         raise InputError(f"{bundle.program.name} does not see motion")
     windows, left_out = windows_of(data)
     fields: dict[tuple[int, int], FieldOf] = {}
-    name = next(name for name in (given.get("backend"), bundle.prefer, "onnx_cpu") if _known(name))
+    typed = str(given.get("backend") or "")
+    name = typed if typed not in ("", "auto") else bundle.prefer or "onnx_cpu"
     rows = []
     for window in windows:
         if window.size not in fields:
@@ -75,10 +76,6 @@ def _report(
     if given["peers"]:
         report["peers"] = {name: _peer(name, windows) for name in methods()}
     return report
-
-
-def _known(name: Any) -> bool:
-    return bool(name) and name != "auto"
 
 
 def _scored(window: Window, field: Any) -> Row:

@@ -63,7 +63,7 @@ class Loop:
         self._readout = open_readout(bundle.readout, rule)
         self._decision = self._readout.held
         self._sinks = sinks
-        self._field_sinks: list[FieldSink] = [s for s in sinks if hasattr(s, "field")]
+        self._field_sinks = [sink for sink in sinks if isinstance(sink, FieldSink)]
         self._cell = bundle.encoder.cell if isinstance(bundle.encoder, CellsSpec) else 1
         self._step_us = program.step_us
         self._probe = probe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,6 +137,7 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
 class FieldSink(Protocol):
     """A sink that hears each field of motion too, where the network tells one."""
 

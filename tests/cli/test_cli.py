@@ -316,11 +316,13 @@ def test_the_json_page_shows_the_real_fields(line: Run, model: str, clip: str) -
     shown = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
     typed = ("run", "gesture", "--json", "--speed", "4", "--model", model, "--file", clip)
     told = [json.loads(text) for text in line(*typed)[1].splitlines()]
-    for documented, real in zip(shown, (told[0], told[-1]), strict=True):
+    field = ("run", "flow", "--json", "--speed", "4", "--duration", "0.05")
+    seen = json.loads(line(*field)[1].splitlines()[0])
+    for documented, real in zip(shown, (told[0], seen, told[-1]), strict=True):
         assert list(documented) == list(real)
         for name, value in documented.items():
             assert type(value) is type(real[name]), name
-    assert list(shown[1]["latency_us"]) == list(told[-1]["latency_us"])
+    assert list(shown[2]["latency_us"]) == list(told[-1]["latency_us"])
 
 
 def test_models_prints_the_whole_card_and_verifies(line: Run) -> None:
