@@ -130,6 +130,14 @@ def _import() -> Any:
     return _made("import", command)
 
 
+def _export() -> Any:
+    from edgesnn.cli.export import OPTIONS, about, export_model
+
+    which = "An app, a model's name or a bundle's path."
+    command = taking(OPTIONS, export_model, about=about(), app=which, metavar="MODEL")
+    return _made("export", command)
+
+
 COMMANDS: dict[str, Callable[[], Any]] = {
     "run": _run,
     "devices": _devices,
@@ -138,6 +146,7 @@ COMMANDS: dict[str, Callable[[], Any]] = {
     "profile": _profile,
     "train": _train,
     "import": _import,
+    "export": _export,
 }
 
 
