@@ -28,6 +28,8 @@ def _show(bundle: Bundle, report: dict[str, Any], given: Mapping[str, Any]) -> N
         hits = row[labels.index(label)]
         table.add_row(label, str(sum(row)), percent(hits / sum(row)) if sum(row) else "")
     show(table)
+    for note in report["notes"]:
+        print(note)
     print(right(report))
     print(
         f"exit {early['rule']}: sure at step {early['mean_step']:.2f} of {early['window_steps']} "

@@ -8,7 +8,7 @@ that the early answer is compared with the full one, and the operations are coun
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from edgesnn.program import Add, Concat, Fire, Layer, Pool, Program, Tensor, Ups
 from edgesnn.senses.encoders import open_encoder
 from edgesnn.senses.latency import latency_events
 from edgesnn.sources.idx import read_images
-from edgesnn.sources.reading import read_events
+from edgesnn.sources.reading import read_recording
 from edgesnn.stream.slicer import slicer_for
 
 from .sets import read_index
@@ -35,19 +35,22 @@ from .sets import read_index
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One labelled digit. name: of the file, or the number of the image."""
+    """One labelled digit. name: of the file, or the number of the image. notes: what was mended in
+    its recording, or is unusual.
+    """
 
     name: str
     label: int
     events: Events
     size: tuple[int, int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counted:
     """One trial's whole window. outputs: (T, classes); operations, spikes: per step.
 
-    most: spikes of the busiest neuron in the trial.
+    most: spikes of the busiest neuron in the trial. notes: of its recording.
     """
 
     label: int
@@ -55,6 +58,7 @@ class Counted:
     operations: NDArray[np.int64]
     spikes: NDArray[np.int64]
     most: int
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_digits(
@@ -73,10 +77,11 @@ def counted_trials(bundle: Bundle, model: Model, data: Path) -> list[Counted]:
     if not isinstance(bundle.readout, TrialSpec):
         raise InputError(f"{bundle.program.name} does not answer trial by trial")
     work, stream = Work(bundle.program), model.stream()
-    return [
-        work.run(stream, inputs_of_trial(bundle, trial), trial.label)
-        for trial in counted(trials_of(bundle, data))
-    ]
+    found = []
+    for trial in counted(trials_of(bundle, data)):
+        done = work.run(stream, inputs_of_trial(bundle, trial), trial.label)
+        found.append(replace(done, notes=tuple(f"{trial.name}: {n}" for n in trial.notes)))
+    return found
 
 
 def report(bundle: Bundle, trials: list[Counted], rule: ExitRule) -> dict[str, Any]:
@@ -117,6 +122,7 @@ def report(bundle: Bundle, trials: list[Counted], rule: ExitRule) -> dict[str, A
         "spikes_per_inference": float(np.mean([trial.spikes.sum() for trial in trials])),
         "neurons": dense.neurons,
         "most_spikes_of_a_neuron": max(trial.most for trial in trials),
+        "notes": [note for trial in trials for note in trial.notes],
     }
 
 
@@ -168,10 +174,9 @@ def _recordings(bundle: Bundle, index: list[tuple[Path, int]]) -> Iterator[Trial
             "--model nmnist"
         )
     for path, label in index:
-        events, size = read_events(path)
-        if not len(events):
-            raise InputError(f"{path} holds no events")
-        yield Trial(path.name, label, events, size)
+        found = read_recording(path)
+        assert found.size is not None
+        yield Trial(path.name, label, found.in_memory(), found.size, found.notes)
 
 
 def inputs_of_trial(bundle: Bundle, trial: Trial) -> list[Tensor]:

@@ -57,20 +57,24 @@ def windows_of(folder: Path) -> tuple[list[Window], list[str]]:
 
     Raises InputError when there is none, or a file is damaged.
     """
-    paths = sorted(folder.glob("*.npz")) if folder.is_dir() else []
-    found: list[Window] = []
-    left_out: list[str] = []
-    for path in paths:
-        for window in _windows(path):
-            if isinstance(window, str):
-                left_out.append(window)
-            else:
-                found.append(window)
+    told = list(_all(folder)) if folder.is_dir() else []
+    found = [window for window in told if isinstance(window, Window)]
     if not found:
         raise InputError(
-            f"{folder} holds no recording with a true motion: .npz files with {', '.join(_NEEDED)}"
+            f"{folder} holds no recording with a true motion: .npz files with "
+            f"{', '.join(_NEEDED)}, or the layout of DSEC-Flow or MVSEC"
         )
-    return found, left_out
+    return found, [why for why in told if isinstance(why, str)]
+
+
+def _all(folder: Path) -> Iterator[Window | str]:
+    from .datasets import dsec_windows, mvsec_windows
+
+    for path in sorted(folder.glob("*.npz")):
+        if not path.name.endswith("_gt_flow_dist.npz"):
+            yield from _windows(path)
+    yield from dsec_windows(folder)
+    yield from mvsec_windows(folder)
 
 
 def _windows(path: Path) -> Iterator[Window | str]:

@@ -367,3 +367,97 @@ def test_eval_tells_windows_means_and_peers(tmp_path: Path, capsys) -> None:
 def test_a_readout_of_motion_has_a_field_only_after_a_step() -> None:
     spec = load_bundle("flow").readout
     assert MotionReadout(spec).field(0, 2, 10_000) is None
+
+
+# The layouts of others
+
+
+def dsec(folder: Path, u: float = 200.0) -> Path:
+    """Write a sequence in DSEC-Flow's layout: everything moves u px/s to the right."""
+    h5py = pytest.importorskip("h5py")
+    offset, events = 5_000_000, np.repeat(moving_dots(u, until_us=200_000), 3)
+    (folder / "seq" / "events" / "left").mkdir(parents=True)
+    (folder / "seq" / "flow" / "forward").mkdir(parents=True)
+    with h5py.File(folder / "seq" / "events" / "left" / "events.h5", "w") as file:
+        for name in "txyp":
+            file[f"events/{name}"] = events[name].astype(np.uint32)
+        file["t_offset"] = offset
+        file["ms_to_idx"] = np.searchsorted(events["t"], np.arange(0, 200_001, 1000))
+    (folder / "seq" / "flow" / "forward_timestamps.txt").write_text(
+        f"# from_timestamp_us, to_timestamp_us\n{offset + 50_000}, {offset + 150_000}\n"
+    )
+    flow = np.zeros((2, 48, 64), np.float32)
+    flow[0] = u * 0.1
+    png = fields.dsec_png(flow, np.ones((48, 64), bool))
+    (folder / "seq" / "flow" / "forward" / "000002.png").write_bytes(png)
+    return folder
+
+
+def mvsec(folder: Path, u: float = 200.0) -> Path:
+    """Write a sequence in MVSEC's layout."""
+    h5py = pytest.importorskip("h5py")
+    events = np.repeat(moving_dots(u, until_us=200_000), 3)
+    rows = np.stack([events["x"], events["y"], 10 + events["t"] * 1e-6, events["p"] * 2.0 - 1], 1)
+    with h5py.File(folder / "indoor_data.hdf5", "w") as file:
+        file["davis/left/events"] = rows
+    flow = np.zeros((3, 48, 64))
+    flow += u * 0.05
+    flow[:, :, :8] = np.nan
+    np.savez(
+        folder / "indoor_gt_flow_dist.npz",
+        timestamps=np.array([10.05, 10.1, 10.15]),
+        x_flow_dist=flow,
+        y_flow_dist=np.zeros_like(flow),
+    )
+    return folder
+
+
+@pytest.mark.parametrize("layout", [dsec, mvsec])
+def test_official_layouts_give_the_true_flow_in_pixels_a_second(tmp_path: Path, layout) -> None:
+    windows, _ = windows_of(layout(tmp_path))
+    assert len(windows) == (1 if layout is dsec else 2)
+    for window in windows:
+        assert np.allclose(window.truth, [200, 0], atol=0.5) and window.size == (64, 48)
+        scored = window.events[window.scored]
+        assert (scored["t"] >= window.t1_us - 10_000).all() and (scored["t"] < window.t1_us).all()
+        if layout is mvsec:
+            assert scored["x"].min() >= 8  # no truth to the left of it
+
+
+def test_dsec_events_are_rectified_where_the_map_is_there(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    dsec(tmp_path)
+    y, x = np.mgrid[:48, :64]
+    with h5py.File(tmp_path / "seq" / "events" / "left" / "rectify_map.h5", "w") as file:
+        file["rectify_map"] = np.stack([x + 3.2, y - 1.0], axis=-1).astype(np.float32)
+    (moved,), _ = windows_of(tmp_path)
+    (tmp_path / "seq" / "events" / "left" / "rectify_map.h5").unlink()
+    (plain,), _ = windows_of(tmp_path)
+    assert moved.events["x"].min() == plain.events["x"].min() + 3
+    assert moved.events["y"].max() == plain.events["y"].max() - 1
+
+
+def test_official_layouts_are_evaluated(tmp_path: Path, capsys) -> None:
+    from edgesnn.cli.main import run_line
+
+    assert run_line(["eval", "flow", "--data", str(dsec(tmp_path)), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["windows"][0]["file"] == "seq" and report["relative"] < 1.5
+
+
+def test_official_layouts_that_are_not_whole_are_said(tmp_path: Path) -> None:
+    dsec(tmp_path)
+    stamps = tmp_path / "seq" / "flow" / "forward_timestamps.txt"
+    stamps.write_text("1, 2\n3, 4\n")
+    with pytest.raises(InputError, match="2 lines for 1 pictures"):
+        windows_of(tmp_path)
+    stamps.write_text("1, b\n")
+    with pytest.raises(InputError, match="not from_us, to_us"):
+        windows_of(tmp_path)
+    stamps.unlink()
+    with pytest.raises(InputError, match="holds no recording"):
+        windows_of(tmp_path)
+    (tmp_path / "seq" / "events" / "left" / "events.h5").write_bytes(b"nothing")
+    stamps.write_text("1, 2\n")
+    with pytest.raises(InputError, match="not a readable HDF5"):
+        windows_of(tmp_path)
