@@ -30,6 +30,7 @@ Image = NDArray[np.uint8]
 
 _SIDE = 512  # pixels of the picture's longer side, at least
 _FOOT = 64  # pixels of text below it
+_PANE, _ROW = 230, 34  # of the classes beside it: width, height of one
 _REFRESH_S = 1 / 30
 _PATIENCE_S = 30
 _END_S = 2
@@ -178,6 +179,8 @@ def window_image(
         return motion_image(snapshot, pixels, max_speed, dense=dense)
     scale = -(-_SIDE // max(pixels.shape[:2]))
     drawn = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    side = np.full((drawn.shape[0], _PANE, 3), _BACKGROUND, np.uint8)
+    drawn = np.concatenate([drawn, _classes(side, snapshot)], axis=1)
     foot = np.full((_FOOT, drawn.shape[1], 3), _BACKGROUND, np.uint8)
     image = np.concatenate([drawn, foot])
     decision, latency = snapshot.decision, snapshot.latency_us
@@ -190,9 +193,31 @@ def window_image(
     _write(image, answer, 36, 0.75, colour)
     numbers = (
         f"{snapshot.event_rate_hz / 1e3:,.0f} k events/s   latency p50 {latency.p50 / 1e3:.2f} ms  "
-        f"p99 {latency.p99 / 1e3:.2f} ms   dropped {snapshot.dropped:,}"
+        f"p99 {latency.p99 / 1e3:.2f} ms   late {snapshot.steps_late:,} steps   "
+        f"dropped {snapshot.dropped:,}"
     )
     return _write(image, numbers, 12, 0.42, _TEXT)
+
+
+def _classes(pane: Image, snapshot: Snapshot) -> Image:
+    """Draw the likeliest classes as bars, always in the order of the network."""
+    import cv2
+
+    many = min(len(snapshot.labels), pane.shape[0] // _ROW)
+    likeliest = snapshot.probabilities.argsort(kind="stable")[::-1][:many]
+    for i, index in enumerate(sorted(likeliest.tolist())):
+        share = float(snapshot.probabilities[index])
+        held = index == snapshot.decision.index
+        colour = _ACCENT if held else _FAINT
+        top = 8 + i * _ROW
+        label = snapshot.labels[index]
+        told = f"{label[:28]}  {100 * share:.0f} %"
+        place = (10, top + 12)
+        cv2.putText(pane, told, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+        end = 10 + round(share * (_PANE - 20))
+        cv2.rectangle(pane, (10, top + 18), (_PANE - 10, top + 23), (50, 46, 44), -1)
+        cv2.rectangle(pane, (10, top + 18), (end, top + 23), colour, -1)
+    return pane
 
 
 def event_pixels(frame: NDArray[np.uint8]) -> Image:

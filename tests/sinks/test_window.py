@@ -35,15 +35,16 @@ def test_pixels_have_the_colour_of_their_polarity() -> None:
 
 def test_an_image_shows_events_above_and_the_answer_below() -> None:
     image = window_image(snapshot())
-    assert image.shape == (48 * 8 + 64, 64 * 8, 3)
+    assert image.shape == (48 * 8 + 64, 64 * 8 + 230, 3)
     assert image[15 * 8, 15 * 8].tolist() == [84, 180, 255]
     assert image[35 * 8, 45 * 8].tolist() == [255, 168, 89]
     quiet = window_image(snapshot(NOTHING))
-    assert (image[: 48 * 8] == quiet[: 48 * 8]).all()
+    assert (image[: 48 * 8, : 64 * 8] == quiet[: 48 * 8, : 64 * 8]).all()
+    assert (image[:, 64 * 8 :] != quiet[:, 64 * 8 :]).any()  # the class that is held stands out
     assert (image[48 * 8 :] != quiet[48 * 8 :]).any()
     assert window_image(None).shape == (512 + 64, 512, 3)
     large = replace(snapshot(), frame=np.zeros((2, 96, 128), np.uint8))
-    assert window_image(large).shape == (96 * 4 + 64, 128 * 4, 3)
+    assert window_image(large).shape == (96 * 4 + 64, 128 * 4 + 230, 3)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a desktop without a display is Linux's")
