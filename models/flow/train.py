@@ -58,6 +58,11 @@ class Recipe:
     check: int = 500
 
 
+FIRST = Recipe()
+SECOND = Recipe(rate=1.2e-3, decay=0.85, relative=0.7, seed=1)
+"""After the first: directions are known, and how far off speeds are in proportion counts."""
+
+
 def loss_of(sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe) -> Tensor:
     """Error of the compressed motion, angle, relative error and evidence, over cells and scales.
 

@@ -123,3 +123,22 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch) -> None:
     train(tmp_path, Recipe(updates=3, batch=2, check=2), resume=True)
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ['{"update": 2', '{"update": 3']
+
+
+def test_the_command_trains_in_two_stages_and_writes_a_bundle(tmp_path, monkeypatch) -> None:
+    from edgesnn.bundle import load_bundle
+    from edgesnn.models.flow.command import TRAINING
+    from edgesnn.senses.cells import CellsSpec
+
+    def few(count: int = 0) -> list:
+        return [moment(np.random.default_rng(i), scene(1, i)) for i in range(2)]
+
+    for module in ("train", "ship"):
+        monkeypatch.setattr(f"edgesnn.models.flow.{module}.held_out", few)
+    given = {"start": None, "updates": 2, "seed": None, "resume": False}
+    bundle = TRAINING.train(tmp_path / "out", {"licence": "x"}, given)
+    assert (tmp_path / "out" / "first" / "last.pt").is_file()
+    again = load_bundle(tmp_path / "out" / "flow.json")
+    assert again.program == bundle.program and isinstance(again.encoder, CellsSpec)
+    assert again.card["held_out_scenes"]["scenes"] == 160
+    assert again.fitted((240, 180)).program.input_shape == (4, 96, 120)
