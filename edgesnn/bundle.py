@@ -172,6 +172,8 @@ def _object(description: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _read(path: Path | Traversable) -> bytes:
+    if isinstance(path, Path) and path.exists() and not path.is_file():
+        raise BundleError(f"{path} is no plain file")  # a pipe would be waited for
     try:
         return path.read_bytes()
     except OSError as error:

@@ -58,8 +58,6 @@ def read_nir(
 
 
 def _graph(path: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
     try:
         import nir  # type: ignore[import-not-found]
     except ImportError as error:

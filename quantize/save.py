@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import secrets
 import zipfile
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from edgesnn.bundle import FORMAT, VERSION, Bundle, load_bundle
 from edgesnn.decide.readouts import READOUTS, AnyReadoutSpec
+from edgesnn.errors import RunError
 from edgesnn.hardware.reference import Reference
 from edgesnn.program import Program, Tensor, to_dict
 from edgesnn.senses.encoders import ENCODERS, AnyEncoderSpec
@@ -78,12 +80,27 @@ def save_bundle(
         "sha256": {kind: hashlib.sha256(content).hexdigest() for kind, content in data.items()},
     }
     folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind, content in data.items():
-        (folder / f"{name}.{kind}").write_bytes(content)
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(description, indent=1) + "\n")
+    data["json"] = (json.dumps(description, indent=1) + "\n").encode()
+    _write_all(folder, name, data)
     return load_bundle(path)
+
+
+def _write_all(folder: Path, name: str, data: dict[str, bytes]) -> None:
+    """Write a bundle's files; they appear under their names when all of them are whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = secrets.token_hex(4)
+    parts = {kind: folder / f".{name}.{mark}.{kind}" for kind in data}
+    try:
+        for kind, part in parts.items():
+            part.write_bytes(data[kind])
+        for kind, part in parts.items():
+            part.replace(folder / f"{name}.{kind}")
+    except OSError as error:
+        raise RunError(f"{folder / name}.json cannot be written: {error.strerror}") from error
+    finally:
+        for part in parts.values():
+            part.unlink(missing_ok=True)
 
 
 def parity_vector(program: Program) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from edgesnn.errors import InputError, MissingDependency
 from edgesnn.events import Events, events_from_arrays
 
 from .fields import read_dsec_png
-from .truth import LAST_US, LEAST_EVENTS, Floats, Window
+from .windows import LAST_US, LEAST_EVENTS, Floats, Window
 
 _BEFORE_US = 500_000
 """Of what came before a window: more than the network remembers."""

@@ -20,9 +20,10 @@ from edgesnn.measure.tables import show, table_of
 from edgesnn.options import Option
 from edgesnn.senses.encoders import open_encoder
 
+from .graded import windows_of
 from .peers import LENGTHS_US, methods, peer_field
 from .scores import fwl_of, scores_of
-from .truth import Window, windows_of
+from .windows import Window
 
 _LONGEST_US = 2_000_000
 """Of what came before a window: far more than the network remembers."""

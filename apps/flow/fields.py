@@ -10,6 +10,7 @@ H x W are the sensor's pixels; between the middles of places it is interpolated.
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from edgesnn.decide.motion_field import MotionField
 from edgesnn.errors import InputError, RunError
 from edgesnn.events import Packet
 from edgesnn.sinks.opening import Opening
+from edgesnn.sinks.whole_file import whole_file
 from edgesnn.sources.opencv import opencv
 from edgesnn.stream.sink import Monitor, RunInfo, Summary
 
@@ -41,15 +43,17 @@ class FieldFiles:
         self.name = f"--flow-out {folder}"
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{self.name} is a file; give the name of a folder")
+        if not folder.parent.is_dir():
+            raise InputError(f"{self.name}: there is no folder {folder.parent}")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise InputError(f"{self.name} is not empty; give a new folder")
         self._folder, self._number = folder, 0
 
     def open(self, info: RunInfo, monitor: Monitor) -> None:
-        """Make the folder; raises InputError when that is not possible, or it is not empty."""
+        """Make the folder; raises InputError when that is not possible."""
         self._size, self._step_us = info.size, info.step_us
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            if any(self._folder.iterdir()):
-                raise InputError(f"{self.name} is not empty; give a new folder")
+            self._folder.mkdir(exist_ok=True)
         except OSError as error:
             raise InputError(f"{self.name} cannot be written: {error.strerror or error}") from error
 
@@ -65,20 +69,23 @@ class FieldFiles:
         name = self._folder / f"{self._number:06d}"
         self._number += 1
         per_step = velocity * np.float32(self._step_us * 1e-6)
-        try:
-            with name.with_suffix(".npz").open("xb") as file:
-                np.savez_compressed(
-                    file,
-                    velocity=velocity,
-                    seen=seen,
-                    confidence=field.confidence,
-                    t_us=field.t_us,
-                    step_us=self._step_us,
-                )
-            name.with_suffix(".flo").write_bytes(flo_bytes(per_step))
-            name.with_suffix(".png").write_bytes(dsec_png(per_step, seen))
-        except OSError as error:
-            raise RunError(f"{self.name} failed: {error.strerror or error}") from error
+        kept = io.BytesIO()
+        np.savez_compressed(
+            kept,
+            velocity=velocity,
+            seen=seen,
+            confidence=field.confidence,
+            t_us=field.t_us,
+            step_us=self._step_us,
+        )
+        made = {
+            ".npz": kept.getvalue(),
+            ".flo": flo_bytes(per_step),
+            ".png": dsec_png(per_step, seen),
+        }
+        for suffix, data in made.items():
+            with whole_file(name.with_suffix(suffix), "--flow-out") as part:
+                part.write_bytes(data)
 
     def close(self, summary: Summary | None) -> None:
         """Nothing is left to be written."""

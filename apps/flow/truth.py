@@ -15,7 +15,6 @@ coordinates and a', b' their change per second:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,62 +23,24 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 from edgesnn.events import Events, events_from_arrays
+from edgesnn.sources.found import check_plain
 from edgesnn.sources.opencv import opencv
 
-LAST_US = 10_000
-"""A window is scored at its events of so long before its end."""
-LEAST_US, LEAST_EVENTS = 10_000, 50
+from .windows import LAST_US, LEAST_EVENTS, Window
+
+LEAST_US = 10_000
 UNSURE = 0.12
 """Share of the speed by which the halves may disagree."""
 _DT = 1e-4
-_NEEDED = ("t", "x", "y", "p", "K", "D", "size", "model", "win", "theta", "half_diff", "speed")
+NEEDED = ("t", "x", "y", "p", "K", "D", "size", "model", "win", "theta", "half_diff", "speed")
 _THETA = {"rotation": 3, "homography": 8, "translation": 2}
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Window:
-    """A window to score. events: of the whole recording. t0_us, t1_us: its ends. scored: which
-    events are scored. truth: their true flow (n, 2), px/s on raw pixels.
-    """
-
-    file: str
-    size: tuple[int, int]
-    events: Events
-    t0_us: int
-    t1_us: int
-    scored: NDArray[np.intp]
-    truth: Floats
-
-
-def windows_of(folder: Path) -> tuple[list[Window], list[str]]:
-    """Return the windows of a folder's files that can be graded, and why others are left out.
-
-    Raises InputError when there is none, or a file is damaged.
-    """
-    told = list(_all(folder)) if folder.is_dir() else []
-    found = [window for window in told if isinstance(window, Window)]
-    if not found:
-        raise InputError(
-            f"{folder} holds no recording with a true motion: .npz files with "
-            f"{', '.join(_NEEDED)}, or the layout of DSEC-Flow or MVSEC"
-        )
-    return found, [why for why in told if isinstance(why, str)]
-
-
-def _all(folder: Path) -> Iterator[Window | str]:
-    from .datasets import dsec_windows, mvsec_windows
-
-    for path in sorted(folder.glob("*.npz")):
-        if not path.name.endswith("_gt_flow_dist.npz"):
-            yield from _windows(path)
-    yield from dsec_windows(folder)
-    yield from mvsec_windows(folder)
-
-
-def _windows(path: Path) -> Iterator[Window | str]:
+def rigid_windows(path: Path) -> Iterator[Window | str]:
+    """Yield the windows of a file, or why one is left out; raises InputError for damage."""
     data = _loaded(path)
-    if not set(_NEEDED) <= set(data) or str(data["model"]) not in _THETA:
+    if not set(NEEDED) <= set(data) or str(data["model"]) not in _THETA:
         yield f"{path.name}: not a recording with a motion that is rotation, homography or shift"
         return
     model = str(data["model"])
@@ -135,8 +96,9 @@ def _rate(model: str, theta: Floats, a: Floats, b: Floats) -> tuple[Floats, Floa
 
 
 def _loaded(path: Path) -> dict[str, Any]:
+    check_plain(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files if name in _NEEDED}
+            return {name: file[name] for name in file.files if name in NEEDED}
     except Exception as error:  # zipfile, zlib and NumPy raise many kinds
         raise InputError(f"{path} is not a readable .npz file: {error}") from error

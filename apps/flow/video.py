@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from edgesnn.decide.decision import Decision
 from edgesnn.decide.motion_field import MotionField
-from edgesnn.errors import InputError, MissingDependency, RunError
+from edgesnn.errors import MissingDependency, RunError
 from edgesnn.events import Packet
 from edgesnn.sinks.opening import Opening
+from edgesnn.sinks.whole_file import check_output, whole_file
 from edgesnn.sinks.window import window_image
 from edgesnn.sources.opencv import opencv
 from edgesnn.stream.sink import Monitor, RunInfo, Summary
@@ -28,29 +30,28 @@ def open_sink(value: Path, run: Opening) -> VideoFile:
 
 
 class VideoFile:
-    """The sink behind --record-video. It waits for the writing: no frame is left out."""
+    """The sink behind --record-video. It waits for the writing: no frame is left out.
+
+    The file appears under its name when it is whole; what a killed run leaves begins with a dot.
+    """
 
     def __init__(self, path: Path, max_speed: float) -> None:
         self.name = f"--record-video {path}"
-        if path.suffix.lower() not in (".mp4", ".gif"):
-            raise InputError(f"{self.name}: the name must end in .mp4 or .gif")
-        if path.exists() and not path.is_file():
-            raise InputError(f"{self.name} is no plain file; give the name of one")
+        check_output(path, "--record-video", (".mp4", ".gif"))
         self._cv2 = opencv()
         self._gif = path.suffix.lower() == ".gif"
-        if self._gif and not hasattr(self._cv2, "imwriteanimation"):
+        if self._gif and not hasattr(self._cv2, "imencodeanimation"):
             raise MissingDependency(f'{self.name} needs pip install "opencv-python>=4.12"')
         self._path, self._max_speed = path, max_speed
+        self._part = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.mp4")
         self._frames: list[Any] = []
         self._writer: Any = None
         self._next_us: int | None = None
         self._written = self._left_out = 0
 
     def open(self, info: RunInfo, monitor: Monitor) -> None:
-        """Look whether the file can be written; raises InputError."""
+        """Keep where the pictures come from."""
         self._monitor = monitor
-        if not self._path.parent.is_dir():
-            raise InputError(f"{self.name}: there is no folder {self._path.parent}")
 
     def packet(self, packet: Packet) -> None:
         """Frames are drawn from snapshots."""
@@ -66,7 +67,7 @@ class VideoFile:
         if field.t_us < self._next_us or snapshot is None:
             return
         self._next_us += FRAME_US * max(1, -(-(field.t_us - self._next_us) // FRAME_US))
-        image = window_image(snapshot, self._max_speed)
+        image = window_image(snapshot, self._max_speed, live=False)
         if self._gif and len(self._frames) == _MOST_FRAMES:
             self._left_out += 1
         elif self._gif:
@@ -78,13 +79,10 @@ class VideoFile:
         """Finish the file; raises RunError when that failed."""
         if self._writer is not None:
             self._writer.release()
-        if self._gif and self._frames:
-            animation = self._cv2.Animation()
-            animation.frames = self._frames
-            animation.durations = np.full(len(self._frames), FRAME_US // 1000, np.int32)
-            if not self._cv2.imwriteanimation(str(self._path), animation):
-                raise RunError(f"{self.name} could not be written")
-        if not self._written and not self._frames:
+            self._finish_video()
+        if self._frames:
+            self._finish_animation()
+        if summary is not None and not self._written and not self._frames:
             raise RunError(f"{self.name}: there was nothing to show")
         if self._left_out:
             raise RunError(
@@ -92,13 +90,39 @@ class VideoFile:
                 f"for {self._left_out + _MOST_FRAMES}; write an .mp4, or use --duration"
             )
 
+    def _finish_animation(self) -> None:
+        animation = self._cv2.Animation()
+        animation.frames = self._frames
+        animation.durations = np.full(len(self._frames), FRAME_US // 1000, np.int32)
+        good, data = self._cv2.imencodeanimation(".gif", animation)
+        if not good:
+            raise RunError(f"{self.name} could not be made")
+        with whole_file(self._path, "--record-video") as part:
+            part.write_bytes(bytes(data))
+
+    def _finish_video(self) -> None:
+        """Give the video its name, if it holds what was written: the encoder tells no full disk."""
+        try:
+            check = self._cv2.VideoCapture(str(self._part))
+            frames = int(check.get(7)) if check.isOpened() else 0  # CAP_PROP_FRAME_COUNT
+            check.release()
+            if frames < self._written:
+                raise RunError(
+                    f"{self.name} could not be written: {frames} of {self._written} frames are in "
+                    "it; is the disk full?"
+                )
+            self._part.replace(self._path)
+        except OSError as error:
+            raise RunError(f"{self.name} cannot be written: {error.strerror or error}") from error
+        finally:
+            self._part.unlink(missing_ok=True)
+
     def _write(self, image: Any) -> None:
         height, width = image.shape[:2]
         if self._writer is None:
             code = self._cv2.VideoWriter.fourcc(*"mp4v")
-            self._writer = self._cv2.VideoWriter(
-                str(self._path), code, 1e6 / FRAME_US, (width // 2 * 2, height // 2 * 2)
-            )
+            size = (width // 2 * 2, height // 2 * 2)
+            self._writer = self._cv2.VideoWriter(str(self._part), code, 1e6 / FRAME_US, size)
             if not self._writer.isOpened():
                 raise RunError(f"{self.name} cannot be written: OpenCV has no encoder for it")
         self._writer.write(np.ascontiguousarray(image[: height // 2 * 2, : width // 2 * 2]))

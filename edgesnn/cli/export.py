@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from edgesnn.cli.options import JSON
 from edgesnn.cli.parsing import Given
 from edgesnn.errors import InputError
 from edgesnn.options import Option
+from edgesnn.sinks.whole_file import check_output, whole_file
 from edgesnn.text import shown
 
 TO = {
@@ -47,12 +49,8 @@ def export_model(given: Given) -> int:
     out: Path | None = given["out"]
     if out is None:
         raise InputError(f"--to {given['to']} needs --out PATH")
-    if not out.parent.is_dir() or out.is_dir():
-        raise InputError(f"--out {shown(str(out))} cannot be written: there is no such folder")
-    try:
-        said = _onnx(bundle, out) if given["to"] == "onnx" else _nir(bundle, out)
-    except OSError as error:
-        raise InputError(f"--out {shown(str(out))} cannot be written: {error.strerror}") from error
+    check_output(out, "--out", [f".{given['to']}"])
+    said = _onnx(bundle, out) if given["to"] == "onnx" else _nir(bundle, out)
     if given["json"]:
         from edgesnn.measure.tables import print_json
 
@@ -65,10 +63,17 @@ def export_model(given: Given) -> int:
 
 
 def _onnx(bundle: Any, out: Path) -> dict[str, Any]:
-    out.write_bytes(bundle.onnx)
     parity = out.with_name(f"{out.stem}.parity.npz")
-    with parity.open("wb") as file:
-        np.savez_compressed(file, **bundle.parity)
+    if out.with_suffix(".json").exists():
+        raise InputError(
+            f"--out {shown(str(out))}: {shown(out.stem)}.json lies there, and a bundle's own "
+            "parity vector would be replaced; give another name"
+        )
+    check_output(parity, "--out", [".npz"])
+    with whole_file(out, "--out") as first, whole_file(parity, "--out") as second:
+        first.write_bytes(bundle.onnx)
+        with second.open("wb") as file:
+            np.savez_compressed(file, **bundle.parity)
     return {"written": [str(out), str(parity)], "differences": []}
 
 
@@ -78,12 +83,10 @@ def _nir(bundle: Any, out: Path) -> dict[str, Any]:
     graph, differences = nir_graph(bundle.program)
     import nir  # type: ignore[import-not-found]
 
-    part = out.with_name(f".{out.name}.part")
-    try:
-        nir.write(part, graph)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)
+    data = io.BytesIO()  # a full disk is for us to notice: h5py may crash
+    nir.write(data, graph)
+    with whole_file(out, "--out") as part:
+        part.write_bytes(data.getvalue())
     return {"written": [str(out)], "differences": differences}
 
 
@@ -92,10 +95,13 @@ def _report(bundle: Any, given: Given) -> int:
 
     from edgesnn.measure.loihi import report_on
 
+    if given["out"] is not None:
+        check_output(given["out"], "--out", [".json"])
     report = report_on(bundle.program)
     report["energy"] = _energy(bundle)
     if given["out"] is not None:
-        Path(given["out"]).write_text(json.dumps(report, indent=1) + "\n")
+        with whole_file(given["out"], "--out") as part:
+            part.write_text(json.dumps(report, indent=1) + "\n")
     if given["json"]:
         from edgesnn.measure.tables import print_json
 

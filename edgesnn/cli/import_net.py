@@ -13,6 +13,8 @@ from edgesnn.cli.options import JSON
 from edgesnn.cli.parsing import Given
 from edgesnn.errors import InputError
 from edgesnn.options import Option
+from edgesnn.sinks.whole_file import check_output
+from edgesnn.sources.found import check_plain
 from edgesnn.text import shown
 
 if TYPE_CHECKING:
@@ -52,8 +54,12 @@ def import_net(given: Given) -> None:
     path, out = Path(given["app"]), Path(given["out"])
     if out.suffix != ".json" or not out.stem.isidentifier():
         raise InputError(f"--out {shown(str(out))}: give NAME.json, of letters, numbers and _")
+    check_output(out, "--out", [".json"])
+    if out.exists():
+        raise InputError(f"--out {shown(str(out))} is there already; give another name")
     if given["reset"] not in (None, "zero", "subtract"):
         raise InputError(f"--reset {shown(given['reset'])} is none; give zero or subtract")
+    check_plain(path)
     net = read_nir(
         path, step_us=given["step_us"], convention=given["convention"], reset=given["reset"]
     )
@@ -85,10 +91,13 @@ def import_net(given: Given) -> None:
 def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
     if path is None:
         return tuple(f"class {i}" for i in range(classes))
+    check_plain(path)
     try:
-        lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--labels {path} cannot be read: {error}") from error
+        lines = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"--labels {path} is no text") from error
+    except OSError as error:
+        raise InputError(f"--labels {path} cannot be read: {error.strerror}") from error
     if len(lines) != classes:
         raise InputError(f"--labels {path} names {len(lines)} classes; the network has {classes}")
     return tuple(shown(line) for line in lines)
@@ -130,10 +139,11 @@ def _listed(folder: Path) -> list[tuple[str, int]]:
 def _encoder(made: Converted) -> Any:
     from edgesnn.senses.encoder import EncoderSpec
 
-    _, height, width = made.program.input_shape
-    if made.program.input_shape[0] != 2:
+    channels, height, width = made.program.input_shape
+    if channels != 2:
         raise InputError(
-            f"the network takes {made.program.input_shape[0]} channels; events have two: OFF and ON"
+            f"the network {made.program.name} takes x of {channels} x {height} x {width}; events "
+            "have two channels, OFF and ON"
         )
     levels = tuple(min(count, made.program.input_high) for count in range(256))
     return EncoderSpec((width, height), levels)

@@ -13,6 +13,7 @@ from edgesnn.cli.parsing import Given, was_given
 from edgesnn.cli.signals import stopped_by_signals
 from edgesnn.cli.source import chosen_source, model_name
 from edgesnn.decide.exit_rule import exit_rule
+from edgesnn.decide.motion import MotionSpec
 from edgesnn.errors import InputError
 from edgesnn.senses.denoise import DENOISE
 from edgesnn.sinks.catalog import SINKS, TERMINAL
@@ -49,6 +50,8 @@ def run_app(given: Given) -> int:
     from edgesnn.stream.pipeline import run
 
     bundle = load_bundle(model_name(app, given))
+    if given["max_speed"] is not None and not isinstance(bundle.readout, MotionSpec):
+        raise InputError(f"{bundle.program.name} shows no motion; leave --max-speed out")
     threads = min(given["threads"], os.cpu_count() or 1)
     open_readout(bundle.readout, rule)  # which refuses a rule before anything is said or opened
     backend_name, model = load_model(given["backend"], bundle, threads=threads)
@@ -76,7 +79,10 @@ def _sinks(app: App, given: Given, stop: threading.Event) -> list[Sink]:
     """Return the sinks asked for; the last one opened is the first one closed."""
     max_speed: float | None = given["max_speed"]
     if max_speed is not None and not 0 < max_speed < _FASTEST_PX_S:
-        raise InputError(f"--max-speed {max_speed:g} is no speed; give pixels a second, above 0")
+        raise InputError(
+            f"--max-speed {max_speed:g} is no speed; give pixels a second, above 0 and below "
+            f"{_FASTEST_PX_S:.0e}"
+        )
     run = Opening(sys.stdout, stop, given["file"], max_speed or MAX_SPEED)
     for entry in sinks_of_apps():
         if entry not in app.sinks and was_given(given[entry.option.key]):

@@ -33,7 +33,8 @@ class LineWriter:
         except BrokenPipeError:
             self._leave()
         except (OSError, ValueError) as error:
-            raise RunError(f"the output cannot be written: {error}") from error
+            why = getattr(error, "strerror", None) or error
+            raise RunError(f"the output cannot be written: {why}") from error
 
     def look(self) -> None:
         """Notice that the reader has left even when there is nothing to write; costs nothing."""

@@ -17,10 +17,13 @@ _ARROW_PX, _LONGEST = 14, 12
 _BACKGROUND, _TEXT, _FAINT, _ACCENT = (20, 16, 14), (230, 230, 230), (140, 140, 140), (98, 217, 127)
 
 
-def motion_image(snapshot: Snapshot, events: Image, max_speed: float, *, dense: bool) -> Image:
+def motion_image(
+    snapshot: Snapshot, events: Image, max_speed: float, *, dense: bool, live: bool
+) -> Image:
     """Draw a snapshot with a field; returns (height, width, 3), blue first.
 
-    events: the picture of the events, blue first. dense: colours where nothing was seen too.
+    events: the picture of the events, blue first. dense: colours where nothing was seen too. live:
+    whether latency and keys mean something.
     """
     import cv2
 
@@ -38,6 +41,9 @@ def motion_image(snapshot: Snapshot, events: Image, max_speed: float, *, dense: 
     foot = np.full((_FOOT, panes.shape[1], 3), _BACKGROUND, np.uint8)
     foot[10 : 10 + _WHEEL, 10 : 10 + _WHEEL] = wheel(_WHEEL)[..., ::-1]
     motion, latency = field.motion, snapshot.latency_us
+    rate = f"{snapshot.event_rate_hz / 1e3:,.0f} k events/s"
+    waited = f"latency p50 {latency.p50 / 1e3:.2f} ms  p99 {latency.p99 / 1e3:.2f} ms"
+    numbers = f"{rate}   {waited}   dropped {snapshot.dropped:,}   d: dense"
     lines = [
         (f"{snapshot.decision.label}   {motion.speed:.0f} px/s", 0.65, _ACCENT),
         (
@@ -46,12 +52,7 @@ def motion_image(snapshot: Snapshot, events: Image, max_speed: float, *, dense: 
             0.42,
             _TEXT,
         ),
-        (
-            f"{snapshot.event_rate_hz / 1e3:,.0f} k events/s   latency p50 {latency.p50 / 1e3:.2f}"
-            f" ms  p99 {latency.p99 / 1e3:.2f} ms   dropped {snapshot.dropped:,}   d: dense",
-            0.42,
-            _FAINT,
-        ),
+        (numbers if live else rate, 0.42, _FAINT),
     ]
     for i, (text, size_of, colour) in enumerate(lines):
         place = (20 + _WHEEL, 28 + 22 * i)

@@ -163,11 +163,16 @@ class EventWindow:
 
 
 def window_image(
-    snapshot: Snapshot | None, max_speed: float = MAX_SPEED, *, dense: bool = False
+    snapshot: Snapshot | None,
+    max_speed: float = MAX_SPEED,
+    *,
+    dense: bool = False,
+    live: bool = True,
 ) -> Image:
     """Draw a snapshot; returns (height, width, 3) uint8 in OpenCV's order, blue first.
 
-    max_speed: px/s that are brightest. dense: motion where nothing was seen too.
+    max_speed: px/s that are brightest. dense: motion where nothing was seen too. live: whether
+    latency and keys mean something to who sees it.
     """
     import cv2
 
@@ -176,7 +181,7 @@ def window_image(
         return _write(image, "waiting for events", 26, 0.6, _FAINT)
     pixels = event_pixels(snapshot.frame)
     if snapshot.field is not None:
-        return motion_image(snapshot, pixels, max_speed, dense=dense)
+        return motion_image(snapshot, pixels, max_speed, dense=dense, live=live)
     scale = -(-_SIDE // max(pixels.shape[:2]))
     drawn = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
     side = np.full((drawn.shape[0], _PANE, 3), _BACKGROUND, np.uint8)

@@ -71,6 +71,8 @@ class Video:
         notes = []
         if self._usual:
             notes.append(f"the video does not say its pace; {_USUAL_HZ:g} frames/s were taken")
+        if self._frames == 1:
+            notes.append("the video holds one picture: nothing moves in it")
         if self._missing:
             notes.append(f"{self._missing:,} of its {self._promised:,} frames could not be read")
         return tuple(notes)
@@ -105,6 +107,8 @@ class Video:
         return Packet(events, self._told_us, due_ns, begins)
 
     def _ended(self) -> Packet | None:
+        if not self._frames:
+            raise InputError(f"{self._path} holds no picture that can be read")
         self._missing = max(self._missing, self._promised - self._lap_frames)
         if not self._loop or not self._lap_frames:
             self._over = True

@@ -15,7 +15,8 @@ cv2 = pytest.importorskip("cv2")
 
 from edgesnn.app import load_app, sample_path  # noqa: E402
 from edgesnn.apps.flow import fields, peers, scores  # noqa: E402
-from edgesnn.apps.flow.truth import flow_at, windows_of  # noqa: E402
+from edgesnn.apps.flow.graded import windows_of  # noqa: E402
+from edgesnn.apps.flow.truth import flow_at  # noqa: E402
 from edgesnn.backend import backend, load_model  # noqa: E402
 from edgesnn.bundle import load_bundle  # noqa: E402
 from edgesnn.decide.motion import MotionReadout  # noqa: E402
@@ -224,7 +225,7 @@ def test_a_video_of_what_is_shown(tmp_path: Path, sample: Events, suffix: str) -
 def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path, line=None) -> None:
     from edgesnn.apps.flow.video import VideoFile
 
-    with pytest.raises(InputError, match=r"must end in \.mp4 or \.gif"):
+    with pytest.raises(InputError, match=r"must end in \.gif or \.mp4"):
         VideoFile(tmp_path / "a.avi", 1.0)
     (tmp_path / "a").write_text("")
     with pytest.raises(InputError, match="is a file"):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -97,10 +100,34 @@ def test_onnx_and_its_parity_vector(tmp_path: Path) -> None:
     [
         (["gesture", "--to", "netx"], "--to netx is none"),
         (["gesture", "--to", "onnx"], "needs --out PATH"),
-        (["gesture", "--to", "onnx", "--out", "/nowhere/a.onnx"], "there is no such folder"),
+        (["gesture", "--to", "onnx", "--out", "/nowhere/a.onnx"], "there is no folder /nowhere"),
+        (["gesture", "--to", "onnx", "--out", "a.sh"], "the name must end in .onnx"),
+        (["gesture", "--to", "nir", "--out", "/dev/null"], "the name must end in .nir"),
         (["nose", "--to", "onnx"], "there is no model 'nose'"),
     ],
 )
 def test_what_cannot_be_exported(typed: list[str], message: str, capsys) -> None:
     assert run_line(["export", *typed]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_an_export_leaves_bundles_and_devices_alone(tmp_path: Path, capsys) -> None:
+    (tmp_path / "mine.json").write_text("{}")
+    out = tmp_path / "mine.onnx"
+    assert run_line(["export", "gesture", "--to", "onnx", "--out", str(out)]) == 2
+    assert "parity vector would be replaced" in capsys.readouterr().err
+    (tmp_path / "other.onnx").symlink_to("/dev/full")
+    assert (
+        run_line(["export", "gesture", "--to", "onnx", "--out", str(tmp_path / "other.onnx")]) == 2
+    )
+    assert "is no plain file" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.json", "other.onnx"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of a process are POSIX's")
+@pytest.mark.parametrize("to", ["onnx", "nir"])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, to: str) -> None:
+    line = f"ulimit -f 20; exec {sys.executable} -m edgesnn export gesture --to {to} --out g.{to}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and "cannot be written: File too large" in done.stderr
+    assert done.stderr.count("\n") == 1 and not list(tmp_path.iterdir())

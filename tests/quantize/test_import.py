@@ -175,6 +175,9 @@ def test_the_command_tells_writes_and_what_it_wrote_runs(tmp_path: Path, capsys)
     assert report["answers"]["n"] == 3 and report["answers"]["same_answer"] == 1
     assert [row["spikes_equal"] for row in report["layers"] if row["worst_bound"]] == [1.0] * 3
     assert load_bundle(out).readout.labels == ("a", "b", "c", "d", "e")
+    assert run_line(line) == 2 and "is there already" in capsys.readouterr().err
+    for path in tmp_path.glob("mine.*"):
+        path.unlink()
     assert run_line(line) == 0
     assert f"edgesnn run {out} --file RECORDING" in capsys.readouterr().out
     clip = str(data / "0.bs2")
@@ -272,7 +275,7 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, share: float) -> None:
         (["--out", "a b.json"], "give NAME.json"),
         (["--reset", "half"], "--reset half is none"),
         (["--convention", "ours"], "--convention ours is none"),
-        (["--labels", "none.txt"], "cannot be read"),
+        (["--labels", "none.txt"], "there is no file none.txt"),
         (["--calibrate", "."], "has no labels.csv"),
     ],
 )
