@@ -49,7 +49,8 @@ def dsec_windows(folder: Path) -> Iterator[Window | str]:
                 events = _dsec_events(file, from_us - _BEFORE_US, to_us, rectified)
                 lasts_s = (to_us - from_us) * 1e-6
                 where = f"{sequence.name}, {picture.name}"
-                yield _window(sequence.name, where, events, (from_us, to_us), flow / lasts_s, valid)
+                per_s = flow.astype(np.float64) / lasts_s
+                yield _window(sequence.name, where, events, (from_us, to_us), per_s, valid)
 
 
 def mvsec_windows(folder: Path) -> Iterator[Window | str]:
