@@ -31,9 +31,8 @@ OPTIONS = (
 
 def about() -> str:
     """Return the command's help."""
-    return (
-        "Write a model for other programs. " + "; ".join(f"{k}: {v}" for k, v in TO.items()) + "."
-    )
+    told = "; ".join(f"{name}: {what}" for name, what in TO.items())
+    return f"Write a model for other programs. {told}.".replace("[", "\\[")  # no markup
 
 
 def export_model(given: Given) -> int:

@@ -34,6 +34,8 @@ _COARSEST_US = 1000.0
 
 def in_microseconds(times: NDArray[np.generic], unit: str | None, where: str) -> Times:
     """Return times of a unit as whole microseconds; raises InputError for what are no times."""
+    if times.dtype.kind == "f" and not np.isfinite(times).all():
+        raise InputError(f"{where}: a time is no number (NaN or infinite); the file is damaged")
     if times.dtype.kind == "f" and unit is None:
         raise InputError(
             f"{where}: the times are {times.dtype} and not whole microseconds; say their unit with "

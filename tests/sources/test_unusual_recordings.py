@@ -149,15 +149,17 @@ def test_times_in_another_unit(tmp_path: Path) -> None:
     ("times", "match"),
     [
         (np.full(5, 2**63, np.uint64), "which no clock tells"),
-        (np.array([0, np.nan, 1, 2, 3]), "--time-unit"),
+        (np.array([0, np.nan, 1, 2, 3]), "a time is no number"),
+        (np.array([0.0, 0.5, 1, 2, 2]), "--time-unit"),
     ],
 )
 def test_times_that_are_none(tmp_path: Path, times: np.ndarray, match: str) -> None:
     path = npz(tmp_path / "a.npz", some(5), t=times)
     with pytest.raises(InputError, match=match):
         read_recording(path)
-    with pytest.raises(InputError):
-        read_recording(path, unit="s")
+    if "unit" not in match:
+        with pytest.raises(InputError):
+            read_recording(path, unit="s")
 
 
 def test_other_names_and_structured_arrays(tmp_path: Path) -> None:
