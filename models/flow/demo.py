@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from edgesnn.events import Packet, empty_events, joined_events
+from edgesnn.events import joined_events
 from edgesnn.senses.emulator import DvsEmulator, EmulatorParameters
+from edgesnn.sources.demo import SceneCamera
 from edgesnn.sources.npz_write import npz_from_events
 
 from .textures import SIDE, Image, draw_patch
@@ -107,43 +107,9 @@ class Scene:
         self._map = step @ self._map
 
 
-def open_demo(seed: int = 0) -> Demo:
+def open_demo(seed: int = 0) -> SceneCamera:
     """Open the synthetic camera; the seed fixes the wall."""
-    return Demo(seed)
-
-
-class Demo:
-    """The synthetic camera as a source; see `edgesnn.events.Source`."""
-
-    can_wait = False
-
-    def __init__(self, seed: int) -> None:
-        self._scene = Scene(seed)
-        self.name = f"demo:{seed}"
-        self.size = (SIZE, SIZE)
-        self._emulator = DvsEmulator(self.size, _SENSOR, seed)
-        self._began_ns: int | None = None
-        self._due_ns = 0
-        self._closed = False
-
-    def close(self) -> None:
-        """End the source."""
-        self._closed = True
-
-    def read(self) -> Packet | None:
-        """Return the events up to now: one frame, 3 ms after the last or as soon as possible."""
-        if self._closed:
-            return None
-        now = time.monotonic_ns()
-        if self._began_ns is None:
-            self._began_ns = self._due_ns = now
-        if now < self._due_ns:
-            time.sleep((self._due_ns - now) * 1e-9)
-            now = time.monotonic_ns()
-        self._due_ns = max(self._due_ns + _FRAME_NS, now)
-        t_us = (now - self._began_ns) // 1000
-        events = self._emulator.frame(self._scene.frame(t_us), t_us) if t_us else empty_events()
-        return Packet(events, t_us, time.monotonic_ns())
+    return SceneCamera(Scene(seed), SIZE, _SENSOR, seed, _FRAME_NS)
 
 
 def write(path: Path) -> int:
