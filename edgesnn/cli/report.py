@@ -58,7 +58,8 @@ def show_models(*, as_json: bool, check: bool = False) -> None:
         return
     table = table_of(["name", "task", "measured on"], ["n", "right", "kB"])
     for model in models:
-        rows = model["accuracy"] or [{}]
+        # What is no answer is not right or wrong: its card says in words how good it is.
+        rows = model["accuracy"] or model["card"].get("measured") or [{}]
         for number, row in enumerate(rows):
             name, task, kilobytes = model["name"], model["task"], f"{model['bytes'] / 1e3:,.0f}"
             own = (name, task) if number == 0 else ("", "")

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgesnn.bundle import Bundle
 from edgesnn.decide.motion import DIRECTIONS, TURNS, MotionSpec
-from edgesnn.quantize.card import program_facts, ship_parser, told
+from edgesnn.quantize import card as cards
 from edgesnn.quantize.save import save_bundle
 from edgesnn.senses.cells import CellsSpec
 
@@ -51,10 +51,13 @@ def ship(checkpoint: Path, out: Path, *, card: dict[str, Any], scenes: int = 160
     )
     encoder = CellsSpec(cell=CELL, parts=BINS, highest=HIGHEST, multiple=MULTIPLE)
     moments = held_out(scenes)
+    found = errors(net, moments)
+    told = f"simulated scenes, held out: relative error {found['relative']:.2f}"
     full = {
         **card,
-        **program_facts(program),
-        "held_out_scenes": {"scenes": scenes, **errors(net, moments)},
+        **cards.program_facts(program),
+        "measured": [{"data": told, "n": scenes}],
+        "held_out_scenes": {"scenes": scenes, **found},
         "reliability": reliability(net, moments),
     }
     return save_bundle(out, NAME, program, encoder, readout, full, any_grid=True, prefer="onnx_cpu")
@@ -62,8 +65,8 @@ def ship(checkpoint: Path, out: Path, *, card: dict[str, Any], scenes: int = 160
 
 def main() -> None:
     """Run from the command line; see the module's head."""
-    arguments = ship_parser(__doc__).parse_args()
-    bundle = ship(arguments.checkpoint, arguments.out, card=told(arguments))
+    arguments = cards.ship_parser(__doc__).parse_args()
+    bundle = ship(arguments.checkpoint, arguments.out, card=cards.told(arguments))
     print(json.dumps(bundle.card, indent=2))
 
 
