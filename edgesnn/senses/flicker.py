@@ -1,13 +1,13 @@
 """Light that flickers with the mains is learned and shut out, pixel by pixel.
 
 Lamps flicker at twice the mains' frequency, 100 or 120 Hz, and every pixel that sees one fires at
-the same place in each cycle. Time is cut into windows of 100 ms. In each, every eighth ON event is
-sorted by blocks of 16 x 16 pixels and by its place p in the cycle; where the mean of exp(2 pi i p)
-is longer than 0.6 (the mean resultant length of directional statistics), the light may flicker, and
-only there the pixels are looked at: one that fires together with the cycle (longer than 0.85, over
-at least eight events, which fade by a quarter with each window) is shut out in the next window. It
-comes back when it stops to. A scene without flicker costs little, and loses nothing: the real
-recordings that come with edgesnn do not.
+the same place in each cycle. Time is cut into windows of 100 ms. In each, every eighth ON event (of
+a flood about 64 a block) is sorted by blocks of 16 x 16 pixels and by its place p in the cycle;
+where the mean of exp(2 pi i p) is longer than 0.6 (the mean resultant length of directional
+statistics), the light may flicker, and only there the pixels are looked at: one that fires together
+with the cycle (longer than 0.85, over at least eight events, which fade by a quarter with each
+window) is shut out in the next window. It comes back when it stops to. A scene without flicker
+costs little, and loses nothing: the real recordings that come with edgesnn do not.
 
 What truly moves to and fro at 100 or 120 Hz, or a half or a third of it, is taken for flicker too.
 """
@@ -23,7 +23,7 @@ from edgesnn.senses.clock import WindowClock
 WINDOW_US = 100_000
 LIGHTS_HZ = (100, 120)
 _BLOCK = 16
-_SAMPLE = 8
+_SAMPLE, _ENOUGH = 8, 64
 _PLACES = 100
 _LEAST_BLOCK, _LEAST_PIXEL = 16, 8
 _ALIKE_BLOCK, _ALIKE_PIXEL = 0.6, 0.85
@@ -44,7 +44,8 @@ class Flicker:
         self._blocks = self._columns * -(-size[1] // _BLOCK)
         self._cells = size[0] * size[1]
         self._clock = WindowClock(WINDOW_US)
-        self._seen = 0  # ON events so far, for the sample
+        self._seen = 0  # ON events of the open window
+        self._every = _SAMPLE
         self._sample: list[Events] = []
         self._window: list[Events] = []  # of the open window, while something flickers
         self._lights = {hz: _Light(self._cells) for hz in LIGHTS_HZ}
@@ -71,7 +72,7 @@ class Flicker:
     def _taken(self, events: Events) -> Events:
         """Look at events of the open window, and take out those of pixels that are shut out."""
         on = np.flatnonzero(events["p"])
-        sampled = on[-self._seen % _SAMPLE :: _SAMPLE]
+        sampled = on[-self._seen % self._every :: self._every]
         self._seen += len(on)
         if len(sampled):
             self._sample.append(events[sampled])
@@ -87,6 +88,8 @@ class Flicker:
 
     def _judge(self) -> None:
         """End the open window."""
+        # Of a flood fewer are looked at: as many as the window before gave.
+        self._every, self._seen = max(_SAMPLE, self._seen // (_ENOUGH * self._blocks)), 0
         sample, window = joined_events(self._sample), joined_events(self._window)
         self._sample, self._window = [], []
         self._shut[:] = False
