@@ -59,7 +59,7 @@ def read_nir(
 
 def _graph(path: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     try:
-        import nir  # type: ignore[import-not-found]
+        import nir  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingDependency('reading .nir needs nir: pip install ".[nir]"') from error
     try:

@@ -35,7 +35,7 @@ def nir_graph(program: Program) -> tuple[Any, list[str]]:
     Raises BundleError that names a node which NIR cannot hold, MissingDependency without nir.
     """
     try:
-        import nir  # type: ignore[import-not-found]
+        import nir  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingDependency('writing .nir needs nir: pip install ".[nir]"') from error
     return _Writer(nir, program).graph()

@@ -80,7 +80,7 @@ def _nir(bundle: Any, out: Path) -> dict[str, Any]:
     from edgesnn.quantize.nir_write import nir_graph
 
     graph, differences = nir_graph(bundle.program)
-    import nir  # type: ignore[import-not-found]
+    import nir  # type: ignore[import-untyped]
 
     data = io.BytesIO()  # a full disk is for us to notice: h5py may crash
     nir.write(data, graph)
