@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from edgesnn.app import load_app, sample_path
 from edgesnn.events import Events, events_from_arrays, joined_events
 from edgesnn.senses.denoise import Denoiser
+from edgesnn.senses.eye import Emulated
 from edgesnn.senses.flicker import Flicker
 from edgesnn.senses.hot import WINDOW_US, HotPixels
 from edgesnn.sources.reading import read_events
@@ -174,3 +175,16 @@ def test_any_cutting_takes_out_the_same_flicker(sizes: list[int]) -> None:
         found.append(cut.feed(events[first : first + size]))
         first += size
     assert np.array_equal(np.concatenate(found), wanted) and cut.removed == whole.removed > 0
+
+
+@pytest.mark.parametrize("hz", [25, 30, 50, 60])
+def test_the_frames_of_an_ordinary_camera_are_no_flicker(hz: int) -> None:
+    """Their rate divides the lamps'; a bar that swings before an emulated sensor loses nothing."""
+    eye, parts = Emulated(), []
+    for i in range(2 * hz):
+        picture = np.full((128, 128), 80, np.uint8)
+        left = int(50 + 35 * np.sin(2 * np.pi * 1.3 * i / hz))
+        picture[30:100, left : left + 14] = 200
+        parts.append(eye.frame(picture, round(i * 1e6 / hz) + 1)[0])
+    events = joined_events(parts)
+    assert len(events) > 10_000 and Flicker((128, 128)).feed(events) is events
