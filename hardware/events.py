@@ -51,8 +51,9 @@ def load(bundle: Bundle, *, threads: int = 1) -> EventsModel:
     it is not run. Raises InputError where the engine was not built, BundleError naming a node it
     cannot run, or what differs.
     """
-    hashes = bundle.program.sha256, bundle.program.any_grid_sha256
-    if bundle.onnx and not any(own.encode() in bundle.onnx for own in hashes):
+    program = bundle.program
+    own = program.sha256.encode() in bundle.onnx or program.any_grid_sha256.encode() in bundle.onnx
+    if bundle.onnx and not own:
         raise BundleError(
             f"the graph of {bundle.program.name} was made from another program; export again"
         )

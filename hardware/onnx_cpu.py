@@ -121,7 +121,8 @@ def _check(program: Program, session: Any) -> None:
     metadata = session.get_modelmeta().custom_metadata_map
     if "program_sha256" not in metadata:
         raise BundleError(f"the graph of {program.name} has no metadata program_sha256")
-    any_grid = metadata.get("any_grid_sha256") == program.any_grid_sha256
+    free = metadata.get("any_grid_sha256")
+    any_grid = free is not None and free == program.any_grid_sha256
     if metadata["program_sha256"] != program.sha256 and not any_grid:
         raise BundleError(
             f"the graph of {program.name} was made from another program; export again"

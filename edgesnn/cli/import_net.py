@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,35 +104,18 @@ def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
 
 def _clips(folder: Path, made: Converted) -> list[tuple[NDArray[np.uint8], int]]:
     """Return x over time and the class of each recording that labels.csv lists."""
+    from edgesnn.measure.evaluate import read_labels, slice_recording
     from edgesnn.senses.encoder import Encoder
     from edgesnn.sources.reading import read_recording
-    from edgesnn.stream.slicer import slicer_for
 
     program, spec = made.program, _encoder(made)
-    from edgesnn.events import Packet
-
+    encoder = Encoder(spec, program.input_shape, spec.sensor)
     found = []
-    for name, label in _listed(folder):
-        recording = read_recording(folder / name, spec.sensor)
-        events = recording.in_memory()
-        encoder = Encoder(spec, program.input_shape, spec.sensor)
-        slicer = slicer_for(program)
-        steps = [*slicer.feed(Packet(events, int(events["t"][-1]), 0)), *slicer.flush()]
-        xs = [encoder.encode(step.events) for step in steps[:_LONGEST_STEPS]]
-        found.append((np.stack(xs), label))
+    for recording in read_labels(folder, int(np.prod(program.output_shape))):
+        events = read_recording(recording.path, spec.sensor).in_memory()
+        steps = slice_recording(events, program)[:_LONGEST_STEPS]
+        found.append((np.stack([encoder.encode(step.events) for step in steps]), recording.label))
     return found
-
-
-def _listed(folder: Path) -> list[tuple[str, int]]:
-    table = folder / "labels.csv"
-    if not table.is_file():
-        raise InputError(f"--calibrate {folder} has no labels.csv (columns: file, label)")
-    with table.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    try:
-        return [(str(row["file"]).strip(), int(row["label"])) for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{table} needs the columns file and label (a number)") from error
 
 
 def _encoder(made: Converted) -> Any:

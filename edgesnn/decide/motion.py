@@ -93,7 +93,7 @@ class MotionReadout:
         self.probabilities = np.full(classes, 1 / classes)
         self.motion = Motion()
         self._shares: Floats = np.zeros(classes)
-        self._y: NDArray[np.int32] | None = None
+        self._seen: tuple[Floats, Floats, Floats] | None = None  # velocity, weight, evidence
 
     def snapshot(self) -> MotionState:
         """Return everything that it remembers."""
@@ -117,8 +117,7 @@ class MotionReadout:
         """Take a step's field (4, h, w); return a decision that is new."""
         if y is None:
             return None
-        self._y = y.copy()
-        velocity, weight = self._velocity(y)
+        self._seen = velocity, weight, _ = self._read(y)
         self.motion = fitted_motion(velocity, weight, self._spec.least_places)
         shares = self._now(y.shape)
         self._shares = self._shares + (shares - self._shares) / 2**self._spec.decay_shift
@@ -134,25 +133,26 @@ class MotionReadout:
 
         cell: pixels along a cell of x, of which a place of the field has two along each side.
         """
-        if self._y is None:
+        if self._seen is None:
             return None
-        velocity, weight = self._velocity(self._y)
+        velocity, weight, evidence = self._seen
         per_s = 1e6 / step_us
         return MotionField(
             t_us=t_us,
             velocity=(velocity * (cell * per_s)).astype(np.float32),
-            confidence=_confidence(self._y[2] * self._spec.unit).astype(np.float32),
+            confidence=_confidence(evidence).astype(np.float32),
             seen=weight > 0,
             place=2 * cell,
             motion=self.motion.scaled(cell * per_s, per_s),
             told_as=self._spec.told_as,
         )
 
-    def _velocity(self, y: NDArray[np.int32]) -> tuple[Floats, Floats]:
-        """Return motion (2, h, w) in cells per step, and weights (h, w), 0 where nothing is."""
+    def _read(self, y: NDArray[np.int32]) -> tuple[Floats, Floats, Floats]:
+        """Return motion (2, h, w) in cells per step, weights (h, w), 0 where nothing is, and the
+        evidence."""
         velocity = expanded(y[:2] * self._spec.unit, self._spec.slow)
         evidence = np.clip(y[2] * self._spec.unit, -2, 4)
-        return velocity, np.where(y[3] > 0, np.exp(evidence), 0.0)
+        return velocity, np.where(y[3] > 0, np.exp(evidence), 0.0), evidence
 
     def _now(self, shape: tuple[int, ...]) -> Floats:
         """Return how much of the motion of this step each word has; all 0 where nothing moves."""
@@ -195,5 +195,5 @@ class MotionReadout:
 
 def _confidence(evidence: Floats) -> Floats:
     """Return how sure each place is, 0 to 1: 1 / (1 + the error of g that it expects)."""
-    sure: Floats = 1 / (1 + np.exp(-np.clip(evidence, -2, 4)))
+    sure: Floats = 1 / (1 + np.exp(-evidence))
     return sure

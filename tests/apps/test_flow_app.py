@@ -217,7 +217,7 @@ def test_a_video_of_what_is_shown(tmp_path: Path, sample: Events, suffix: str) -
     assert frames[-1].std() > 5
 
 
-def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path, line=None) -> None:
+def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     from edgesnn.apps.flow.video import VideoFile
 
     with pytest.raises(InputError, match=r"must end in \.gif or \.mp4"):
