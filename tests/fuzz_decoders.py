@@ -18,6 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from edgesnn.errors import EdgesnnError
 from edgesnn.events import events_from_arrays
 from edgesnn.measure.evaluate import read_labels
 from edgesnn.senses.latency import LatencySpec
+from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.bs2 import bs2_from_events
 from edgesnn.sources.idx import read_idx
 from edgesnn.sources.npz_write import npz_from_events
@@ -95,6 +97,12 @@ def samples(folder: Path) -> dict[str, tuple[str, bytes, Reader]]:
         "bundle": ("keyword.json", *_bundle(folder)),
     }
     found |= _media(folder, rng)
+    if find_spec("dv_processing") is not None:
+        written = Aedat4File(folder / "a.aedat4", "x", (34, 34))
+        written.write(events)
+        written.until_us = 200_000
+        written.close()
+        found["aedat4"] = ("b.aedat4", (folder / "a.aedat4").read_bytes(), read_recording)
     return found
 
 

@@ -82,11 +82,12 @@ def _models() -> Any:
     def show(given: Given) -> None:
         from edgesnn.cli.report import show_models
 
-        show_models(as_json=given["json"], check=given["verify"])
+        show_models(given["model"], as_json=given["json"], check=given["verify"])
 
     about = "List the trained networks: task, size, accuracy and on what data, licence."
+    one = Option("--model", "Only this one: its name, or a path ending in .json.", metavar="BUNDLE")
     verify = Option("--verify", "Replay what each must compute.", bool, default=False)
-    return _made("models", taking([verify, JSON], show, about=about))
+    return _made("models", taking([one, verify, JSON], show, about=about))
 
 
 def _profile() -> Any:

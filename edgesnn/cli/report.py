@@ -19,10 +19,11 @@ if TYPE_CHECKING:  # imported where `profile` measures the time of starting
     from edgesnn.events import Source
 
 
-def show_models(*, as_json: bool, check: bool = False) -> None:
+def show_models(only: str | None = None, *, as_json: bool, check: bool = False) -> None:
     """Print what each installed bundle is and how good it was measured to be.
 
-    check: replay the whole parity vector of each on the CPU backend first; raises BundleError.
+    only: name or path of the one that is asked for; None: all. check: replay the whole parity
+    vector of each on the CPU backend first; raises BundleError.
     """
     from edgesnn.backend import backend, verify
     from edgesnn.bundle import list_bundles, load_bundle
@@ -31,7 +32,7 @@ def show_models(*, as_json: bool, check: bool = False) -> None:
     named = (load_app(name).model for name in APPS)
     brought = [model for model in named if model.endswith(".json")]
     models = []
-    for name in [*list_bundles(), *brought]:
+    for name in [*list_bundles(), *brought] if only is None else [only]:
         bundle = load_bundle(name)
         if check:
             verify(bundle, backend("onnx_cpu").load(bundle))
@@ -49,7 +50,12 @@ def show_models(*, as_json: bool, check: bool = False) -> None:
             }
         )
     if check:
-        print(f"{len(models)} models compute what their parity vectors say", file=sys.stderr)
+        who = (
+            "1 model computes what its"
+            if len(models) == 1
+            else f"{len(models)} models compute what their"
+        )
+        print(f"{who} parity vectors say", file=sys.stderr)
     if as_json:
         print_json(models)
         return

@@ -76,7 +76,7 @@ def run_app(given: Given) -> int:
 
 
 def _sinks(app: App, given: Given, stop: threading.Event) -> list[Sink]:
-    """Return the sinks asked for; the last one opened is the first one closed."""
+    """Return the sinks asked for, the terminal first: it is opened and closed after the others."""
     max_speed: float | None = given["max_speed"]
     if max_speed is not None and not 0 < max_speed < _FASTEST_PX_S:
         raise InputError(

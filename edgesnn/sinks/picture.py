@@ -142,14 +142,19 @@ def colour(shade: int, palette: Palette) -> str:
     return "#{:02x}{:02x}{:02x}".format(*mixed)
 
 
-def palette_of(colours: str | None, background: str | None) -> Palette:
+def palette_of(
+    colours: str | None, background: str | None, brightness: float | None = None
+) -> Palette:
     """Return the palette for a terminal: rich's name of its colours, and its COLORFGBG.
 
-    COLORFGBG ("15;0": foreground;background) is what many terminals say of themselves; without it
-    the background is taken to be dark.
+    COLORFGBG ("15;0": foreground;background) is what many terminals say of themselves. brightness:
+    of its background, 0 to 1, where it answered (`keys.Keys.background`), which goes first. Without
+    either the background is taken to be dark.
     """
     last = (background or "").rpartition(";")[2]
     light = last.isdecimal() and (int(last) == 7 or 9 <= int(last) <= 15)
+    if brightness is not None:
+        light = brightness > 0.5
     if colours == "standard":
         return "light16" if light else "dark16"
     return "light" if light else "dark"

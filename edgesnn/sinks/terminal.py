@@ -145,6 +145,7 @@ class TerminalView:
         self._drawing = threading.Lock()
         self._suspend_before: Any = None
         self._keys = Keys()
+        self._brightness: float | None = None  # of the terminal's background, where it told
         self._state = ""
         self._thread: threading.Thread | None = None
 
@@ -185,6 +186,8 @@ class TerminalView:
 
     def _take_over(self) -> None:
         self._keys.listen()
+        if self._brightness is None:
+            self._brightness = self._keys.background(self._out)
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
 
@@ -226,7 +229,9 @@ class TerminalView:
         from edgesnn.sinks.picture import palette_of
         from edgesnn.sinks.screen import screen
 
-        palette = palette_of(self._console.color_system, os.environ.get("COLORFGBG"))
+        palette = palette_of(
+            self._console.color_system, os.environ.get("COLORFGBG"), self._brightness
+        )
         shown = None
         try:
             while not self._closing.wait(1 / REFRESH_HZ):

@@ -21,6 +21,7 @@ from typing import BinaryIO
 
 from edgesnn.errors import InputError, MissingDependency
 from edgesnn.events import EVENT
+from edgesnn.sources.aedat4_write import silent_until
 from edgesnn.sources.found import Found
 from edgesnn.sources.stored import Spool, blocks_of
 
@@ -64,18 +65,23 @@ def events_from_aedat4(
             )
     if unit not in (None, "us"):
         raise InputError(f"{path}: an .aedat4 counts in microseconds; leave --time-unit out")
-    return Found(spool, size or (width, height), _cut_off(path))
+    notes, until_us = _of_file(path)
+    return Found(spool, size or (width, height), notes, until_us)
 
 
-def _cut_off(path: Path) -> tuple[str, ...]:
-    """Say how much of a file is no whole packet: its writer was killed, or a copy was cut short."""
+def _of_file(path: Path) -> tuple[tuple[str, ...], int | None]:
+    """Say how much of a file is no whole packet, and until when it was silent at its end.
+
+    A file ends within a packet when its writer was killed, or a copy was cut short.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         file.seek(len(_MAGIC))
         (length,) = struct.unpack("<I", file.read(4).ljust(4, b"\0"))
-        table = _table_position(file.read(min(length, _READ_BYTES)))
+        header = file.read(min(length, _READ_BYTES))
+        until_us, table = silent_until(header), _table_position(header)
         if 0 < table <= size:
-            return ()  # the table of packets, which is written last, is there
+            return (), until_us  # the table of packets, which is written last, is there
         whole = len(_MAGIC) + 4 + length
         while len(head := _at(file, whole, 8)) == 8:
             (packet,) = struct.unpack("<i", head[4:])
@@ -84,8 +90,8 @@ def _cut_off(path: Path) -> tuple[str, ...]:
             whole += 8 + packet
     lost = size - whole
     if lost <= 0:
-        return ()
-    return (f"the file is cut off: its last {lost:,} of {size:,} bytes are no whole packet",)
+        return (), until_us
+    return (f"the file is cut off: its last {lost:,} of {size:,} bytes are no whole packet",), None
 
 
 def _at(file: BinaryIO, place: int, count: int) -> bytes:

@@ -25,6 +25,7 @@ from edgesnn.events import EVENT, Events
 from edgesnn.stream.slicer import RESET_US
 
 _MAGIC = b"#!AER-DAT4.0\r\n"
+_UNTIL = b'<attr key="silentUntil" type="string">'
 _PACKET_EVENTS = 10_000
 """What dv-processing puts into a packet."""
 _XML = """<dv version="2.0">
@@ -39,6 +40,7 @@ _XML = """<dv version="2.0">
                 <attr key="sizeX" type="int">{width}</attr>
                 <attr key="sizeY" type="int">{height}</attr>
                 <attr key="source" type="string">{camera}</attr>
+                <attr key="silentUntil" type="string">{until:020d}</attr>
             </node>
         </node>
     </node>
@@ -52,7 +54,8 @@ class Aedat4File:
     Times in an AEDAT4 never fall: after a jump back as the slicer knows it the recording goes on
     where the clock was, as the slicer does; a late event gets the time of the one before it.
     changed: events whose time had to be changed. until_us: up to when nothing came after the last
-    event, for which the format has no place.
+    event, told before `close`; the format has no place for it, so it is an attribute of our own in
+    the header, which other readers pass over.
     """
 
     def __init__(self, path: Path, camera: str, size: tuple[int, int]) -> None:
@@ -61,7 +64,8 @@ class Aedat4File:
         self._offset_us = 0
         self.changed = 0
         self.until_us: int | None = None
-        self._file.write(_MAGIC + _header(camera, size))
+        self._head = _MAGIC + _header(camera, size)
+        self._file.write(self._head)
         self._file.flush()
 
     def write(self, events: Events) -> None:
@@ -93,12 +97,26 @@ class Aedat4File:
         return rising
 
     def close(self) -> None:
-        """Close the file; it was readable all the time."""
+        """Write until when it was silent and close the file; it was readable all the time."""
+        if self.until_us is not None and self.until_us + self._offset_us > max(0, self._last_us):
+            at = self._head.index(_UNTIL) + len(_UNTIL)
+            self._file.seek(at)
+            self._file.write(b"%020d" % (self.until_us + self._offset_us))
         self._file.close()
 
 
+def silent_until(header: bytes) -> int | None:
+    """Return until when a file of ours was silent after its last event; None where it is not told.
+
+    header: the beginning of a file, all of its XML text.
+    """
+    _, found, rest = header.partition(_UNTIL)
+    told = rest[:20]
+    return int(told) or None if found and told.isdigit() and len(told) == 20 else None
+
+
 def _header(camera: str, size: tuple[int, int]) -> bytes:
-    info = _XML.format(width=size[0], height=size[1], camera=escape(camera)).encode()
+    info = _XML.format(width=size[0], height=size[1], camera=escape(camera), until=0).encode()
     # Root at 24, file id, two bytes of padding twice over, then the vtable at 14: its size, the
     # table's size, and where in the table compression, table position and text are.
     fixed = struct.pack("<I4s6x5H", 24, b"IOHE", 10, 24, 4, 12, 8)

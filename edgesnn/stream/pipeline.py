@@ -50,7 +50,9 @@ def run(
     any speed; of host time for live sources. rule: when the readout may stop early, None for its
     own default. denoise: what is taken out of a sensor's events.
     On Ctrl-C `stop` is set, so that the caller knows.
-    The source is closed, and every sink that was opened, last one first, whatever happens.
+    Sinks are opened from the last to the first, so that one that cannot be had is told of before
+    the first, the terminal, says anything; they are closed in the same order, whatever happens, and
+    so is the source.
 
     Raises InputError when the sensor does not fit the model or an event lies outside the sensor,
     RunError when the source or a sink fails.
@@ -71,7 +73,7 @@ def run(
         failures: list[Exception] = []
         opened: list[Sink] = []
         with _short_pauses(), _collected(failures, stop):
-            for sink in sinks:
+            for sink in reversed(sinks):
                 sink.open(info, loop.monitor)
                 opened.append(sink)
             reader.start()
@@ -83,7 +85,7 @@ def run(
         notes: tuple[str, ...] = getattr(source, "notes", tuple)()
         summary = loop.summary(info, notes, reader.unpushed)
         told = None if failures else summary
-        for sink in reversed(opened):
+        for sink in opened:
             with _collected(failures, stop):
                 sink.close(told)
     if failures:

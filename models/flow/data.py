@@ -32,6 +32,7 @@ MOMENTS = 24
 AWAY = 0.08
 """Weight of cells without events of their own: their flow must be guessed from around."""
 Moment = tuple[Tensor, Tensor, Tensor]
+Windows = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,11 @@ def scene(seed: int, number: int) -> Scene:
     return Scene(counts, (flow / CELL).astype(np.float16))
 
 
-def windows_of(counts: Array) -> NDArray[np.uint8]:
+def windows_of(counts: Array, windows: Windows = WINDOWS) -> NDArray[np.uint8]:
     """Sum the newest MEMORY steps of capped counts, (n * BINS, 2, H, W), by windows.
 
     Returns (AGES, windows * 2 BINS, H, W), filter-major, and within it the older half of a step
-    first.
+    first. windows: none may be older than those of WINDOWS.
     """
     h, w = counts.shape[2:]
     missing = MEMORY * BINS - len(counts)
@@ -74,11 +75,11 @@ def windows_of(counts: Array) -> NDArray[np.uint8]:
     steps = np.minimum(counts[-MEMORY * BINS :], HIGHEST).reshape(MEMORY, 2 * BINS, h, w)[::-1]
     until = np.zeros((MEMORY + 1, 2 * BINS, h, w), np.uint8)
     np.cumsum(steps, axis=0, dtype=np.uint8, out=until[1:])  # modulo 256, as are the differences
-    seen = [[until[age + end] - until[age + begin] for begin, end in WINDOWS] for age in AGES]
+    seen = [[until[age + end] - until[age + begin] for begin, end in windows] for age in AGES]
     return np.stack([np.concatenate(one) for one in seen])
 
 
-def moment(rng: Random, of: Scene) -> Moment:
+def moment(rng: Random, of: Scene, windows: Windows = WINDOWS) -> Moment:
     """Draw a moment: windows (AGES, 24, CROP, CROP), flow and weight (2 and 1, CROP/2, CROP/2).
 
     Flow is in cells per step, averaged over the cells with events.
@@ -111,8 +112,8 @@ def moment(rng: Random, of: Scene) -> Moment:
         counts = np.pad(counts, ((0, 0), (0, 0), (edge, edge), (edge, edge)))
         target = np.pad(target, ((0, 0), (edge // 2, edge // 2), (edge // 2, edge // 2)))
         weight = np.pad(weight, ((edge // 2, edge // 2), (edge // 2, edge // 2)))
-    windows = np.ascontiguousarray(windows_of(counts))
-    return torch.from_numpy(windows), torch.from_numpy(target), torch.from_numpy(weight)
+    seen_by = np.ascontiguousarray(windows_of(counts, windows))
+    return torch.from_numpy(seen_by), torch.from_numpy(target), torch.from_numpy(weight)
 
 
 def _coarser(counts: Array, flow: Array) -> tuple[Array, Array]:
@@ -138,8 +139,8 @@ class Moments(IterableDataset[Moment]):
     first: number of the first scene, so that a training that goes on sees new ones.
     """
 
-    def __init__(self, seed: int, first: int = 0) -> None:
-        self.seed, self.first = seed, first
+    def __init__(self, seed: int, first: int = 0, windows: Windows = WINDOWS) -> None:
+        self.seed, self.first, self.windows = seed, first, windows
 
     def __iter__(self) -> Iterator[Moment]:
         """Yield moments; the pool fills while the first are drawn."""
@@ -153,4 +154,4 @@ class Moments(IterableDataset[Moment]):
             else:
                 pool[number % POOL] = made
             for _ in range(MOMENTS):
-                yield moment(rng, pool[int(rng.integers(len(pool)))])
+                yield moment(rng, pool[int(rng.integers(len(pool)))], self.windows)

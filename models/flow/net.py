@@ -25,11 +25,15 @@ expect is exp(-c).
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, round_through
+from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, round_through, spike
 
 BINS = 2
 WINDOWS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 14), (14, 24))
@@ -57,12 +61,52 @@ def expanded(g: Tensor) -> Tensor:
     return g * (SLOW * torch.sinh(length) / length)
 
 
+@dataclass(frozen=True, slots=True)
+class FlowShape:
+    """What the study varies; the network that ships is the default.
+
+    windows: see WINDOWS. shared: one kernel for the residual pair. separable: the first layer's
+    weights are the product of a kernel in space and one in time. scales: predictions that are added
+    up, the finest first. graded: activations are rectified instead of spikes; such a network is no
+    integer program.
+    """
+
+    windows: tuple[tuple[int, int], ...] = WINDOWS
+    shared: bool = True
+    separable: bool = False
+    scales: int = 3
+    graded: bool = False
+
+
+AS_SHIPPED = FlowShape()
+
+
+class SeparableWeight(QuantWeight):
+    """int8 weights (out, windows * inputs, kh, kw): a kernel in space times one in time."""
+
+    def __init__(self, out: int, windows: int, inputs: int, size: int) -> None:
+        nn.Module.__init__(self)
+        self.per_channel = True
+        self.space = nn.Parameter(torch.empty(out, 1, inputs, size, size))
+        nn.init.kaiming_uniform_(self.space, a=math.sqrt(3.0))
+        self.time = nn.Parameter(torch.randn(out, windows, 1, 1, 1))
+
+    @property
+    def weight(self) -> Tensor:  # type: ignore[override]
+        """The product of the two: (out, windows * inputs, kh, kw)."""
+        return (self.time * self.space).flatten(1, 2)
+
+
 class BusyThreshold(Threshold):
     """Batch norm and comparison whose statistics are those of the cells where something happens.
 
     Most cells of most moments are silent and stay so, whatever the threshold; counted among the
-    others they would make it depend on how empty a scene is.
+    others they would make it depend on how empty a scene is. graded: rectified instead of compared.
     """
+
+    def __init__(self, channels: int, graded: bool = False) -> None:
+        super().__init__(channels)
+        self.activation = F.relu if graded else spike
 
     def forward(self, h: Tensor) -> Tensor:
         """Take h, (..., channels), integers in float32; return spikes of the same shape."""
@@ -82,28 +126,38 @@ class FlowNet(nn.Module):
     running sums from coarse to fine, each (B, 3, H/2, W/2).
     """
 
-    def __init__(self, near: int = 32, middle: int = 48, far: int = 96) -> None:
+    def __init__(
+        self, near: int = 32, middle: int = 48, far: int = 96, shape: FlowShape = AS_SHIPPED
+    ) -> None:
         super().__init__()
-        self.sizes = (near, middle, far)
-        inputs = 2 * BINS * len(WINDOWS)
-        first, deep = QuantWeight(near, inputs, 5, 5), QuantWeight(far, far, 3, 3)
+        self.sizes, self.shape = (near, middle, far), shape
+        windows, inputs = shape.windows, 2 * BINS
+        if shape.separable:
+            first: QuantWeight = SeparableWeight(near, len(windows), inputs, 5)
+        else:
+            first = QuantWeight(near, inputs * len(windows), 5, 5)
         with torch.no_grad():  # a window of n steps holds n times the events
-            for m, (begin, end) in enumerate(WINDOWS):
-                first.weight[:, 2 * BINS * m : 2 * BINS * (m + 1)] /= end - begin
+            for m, (begin, end) in enumerate(windows):
+                if isinstance(first, SeparableWeight):
+                    first.time[:, m] /= end - begin
+                else:
+                    first.weight[:, inputs * m : inputs * (m + 1)] /= end - begin
+        deep = QuantWeight(far, far, 3, 3)
+        deep2 = deep if shape.shared else QuantWeight(far, far, 3, 3)
         self.layers = nn.ModuleDict(
             {
                 "near": SpikingConv(first, stride=2),
                 "middle": SpikingConv(QuantWeight(middle, len(DELAYS) * near, 3, 3), stride=2),
                 "far": SpikingConv(QuantWeight(far, len(DELAYS) * middle, 3, 3), stride=2),
                 "deep1": SpikingConv(deep),
-                "deep2": SpikingConv(deep),
+                "deep2": SpikingConv(deep2),
                 "middle_up": SpikingConv(QuantWeight(middle, middle + far, 3, 3)),
                 "near_up": SpikingConv(QuantWeight(near, near + middle, 3, 3)),
             }
         )
         for layer in self.layers.values():
             assert isinstance(layer, SpikingConv)
-            layer.threshold = BusyThreshold(layer.shared.weight.shape[0])
+            layer.threshold = BusyThreshold(layer.shared.weight.shape[0], shape.graded)
         kernels = ((far, 3), (middle, 3), (near, 1))
         self.predictors = nn.ModuleList([QuantWeight(OUTPUTS, c, k, k) for c, k in kernels])
         with torch.no_grad():
@@ -122,10 +176,8 @@ class FlowNet(nn.Module):
             F.conv2d(x, w, padding=w.shape[-1] // 2)
             for x, w in zip((deep, middle_up, near_up), self.predictor_integers(), strict=True)
         )
-        sums = [_up(coarse, 4)]
-        sums.append(sums[0] + _up(fine, 2))
-        sums.append(sums[1] + finest)
-        return [s * self.unit() for s in sums]
+        parts = [_up(coarse, 4), _up(fine, 2), finest][-self.shape.scales :]
+        return [s * self.unit() for s in accumulate(parts)]
 
     def _at_ages(self, name: str, inputs: dict[int, Tensor]) -> dict[int, Tensor]:
         """Run a layer at several ages at once, as one batch: its threshold is the same for all."""

@@ -27,8 +27,8 @@ from ..checkpoints import (
     trainers,
     write_checkpoint,
 )
-from .data import AWAY, MOMENTS, Moment, Moments, moment, scene
-from .net import SLOW, FlowNet, compressed, expanded
+from .data import AWAY, MOMENTS, Moment, Moments, Windows, moment, scene
+from .net import AS_SHIPPED, SLOW, WINDOWS, FlowNet, FlowShape, compressed, expanded
 
 HELD_OUT = 1_000_000
 """Seed of the scenes that are only validated on: far from any seed of a training."""
@@ -77,7 +77,7 @@ def loss_of(sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe) ->
     speed = flow.square().sum(1).sqrt()
     size = wanted.square().sum(1).sqrt().clamp_min(1e-3)
     loss = flow.new_zeros(())
-    for y, scale in zip(sums, SCALES, strict=True):
+    for y, scale in zip(sums, SCALES[-len(sums) :], strict=True):
         g = y[:, :2]
         error = ((g - wanted).square().sum(1) + 1e-6).sqrt()
         length = (g.square().sum(1) + 1e-6).sqrt()
@@ -100,13 +100,13 @@ def rate_at(update: int, recipe: Recipe) -> float:
     return rise * min(1.0, max(0.005, left))
 
 
-def held_out(count: int = 160, each: int = 3) -> list[Moment]:
+def held_out(count: int = 160, each: int = 3, windows: Windows = WINDOWS) -> list[Moment]:
     """Moments of scenes that are never trained on."""
     found = []
     for number in range(count):
         rng = np.random.default_rng((HELD_OUT, 1, number))
         one = scene(HELD_OUT, number)
-        found += [moment(rng, one) for _ in range(each)]
+        found += [moment(rng, one, windows) for _ in range(each)]
     return found
 
 
@@ -161,12 +161,18 @@ def reliability(net: FlowNet, moments: list[Moment], steps: int = 5) -> list[dic
     ]
 
 
-def train(out: Path, recipe: Recipe, start: Path | None = None, resume: bool = False) -> FlowNet:
+def train(
+    out: Path,
+    recipe: Recipe,
+    start: Path | None = None,
+    resume: bool = False,
+    shape: FlowShape = AS_SHIPPED,
+) -> FlowNet:
     """Train and return the network; files go to `out`. start: checkpoint to begin with."""
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(1)  # the scenes need the other core
     out.mkdir(parents=True, exist_ok=True)
-    net = FlowNet()
+    net = FlowNet(shape=shape)
     if start is not None:
         net.load_state_dict(flow_checkpoint(start)["net"])
     optimiser = torch.optim.AdamW(
@@ -180,8 +186,8 @@ def train(out: Path, recipe: Recipe, start: Path | None = None, resume: bool = F
         go_on_with(saved, optimiser, schedule)
         done = saved["updates"]
     cv2.setNumThreads(1)
-    moments = Moments(recipe.seed, first=done * recipe.batch // MOMENTS)
-    check = held_out()
+    moments = Moments(recipe.seed, done * recipe.batch // MOMENTS, shape.windows)
+    check = held_out(windows=shape.windows)
     began, losses = time.monotonic(), []
     # A process that is forked after OpenCV has started threads waits for them for ever.
     loader = DataLoader(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from edgesnn.options import Option
 
 
 def _train(out: Path, card: dict[str, Any], given: Mapping[str, Any]) -> Bundle:
+    from .recipe import Recipe
     from .ship import ship
     from .training import train_keyword
 
     names = ("data", "words", "noise", "epochs", "seed", "resume")
-    checkpoint, material = train_keyword(out, **{name: given[name] for name in names})
+    recipe = Recipe()
+    if given["portable"]:
+        recipe = replace(recipe, shape={**recipe.shape, "neuron": "stock"})
+    options = {name: given[name] for name in names}
+    checkpoint, material = train_keyword(out, **options, recipe=recipe)
     return ship(checkpoint, out, material=material, card=card)
 
 
@@ -31,6 +37,7 @@ TRAINING = Training(
         ),
         Option("--words", "More words, WORD/*.wav.", Path, metavar="DIR"),
         Option("--noise", "Sounds to mix in.", Path, metavar="DIR"),
+        Option("--portable", "Neurons as Loihi has them, one threshold a layer.", bool),
         Option("--epochs", "Times through the data.", int, least=1),
     ),
     train=_train,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgesnn.program import Layer, Leaky, Node, Program, Tensor
+from edgesnn.program import LEAK_UNIT, Integrate, Layer, Leaky, Node, Program, Tensor
+from edgesnn.program.kinds.integrate import KEEP_UNIT
 from edgesnn.quantize.integers import check_exact, integers
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def keyword_program(net: KeywordNet, *, step_us: int, input_high: int) -> Progra
     weight, delays = _synapses(tensors, "scores", net.scores)
     nodes.append(Layer("scores", source, weight, op="linear", delays=delays))
     program = Program(
-        name="keyword",
+        name="keyword_portable" if net.shape.neuron == "stock" else "keyword",
         step_us=step_us,
         input_shape=(2, 1, net.shape.bands),
         input_high=input_high,
@@ -43,15 +45,23 @@ def keyword_program(net: KeywordNet, *, step_us: int, input_high: int) -> Progra
 def _neurons(tensors: dict[str, Tensor], name: str, source: str, layer: DelayLayer) -> list[Node]:
     """Store what a layer is made of; return its nodes, the last of which is called `name`."""
     from ..layers.leaky import Leaky as LeakyNeurons
+    from ..layers.leaky import StockLeaky
 
     weight, delays = _synapses(tensors, name, layer.synapses)
     theta, current = f"theta_{name}", f"current_{name}"
     if isinstance(layer.neuron, LeakyNeurons):
         thresholds, currents = layer.neuron.integers()
+        parts, above = layer.neuron.parts, layer.neuron.above
+        thresholds = (thresholds * parts + above).expand_as(currents)
         tensors[theta] = integers(thresholds, np.int32)
-        tensors[current] = integers(currents, np.int32)
+        tensors[current] = integers(currents * parts, np.int32)
         sums = Layer(f"{name}_sums", source, weight, op="linear", delays=delays)
-        return [sums, Leaky(name, sums.name, theta, current, layer.neuron.keep)]
+        keep = layer.neuron.keep
+        if isinstance(layer.neuron, StockLeaky):
+            keep *= KEEP_UNIT // LEAK_UNIT
+            bits = int(math.log2(parts))
+            return [sums, Integrate(name, sums.name, theta, current, keep=keep, bits=bits)]
+        return [sums, Leaky(name, sums.name, theta, current, keep)]
     tensors[theta] = integers(layer.neuron.integers(), np.int32)
     taps = None
     if layer.taps is not None:

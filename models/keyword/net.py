@@ -1,7 +1,8 @@
 """The keyword network: two hidden layers with learned synaptic delays, and delayed scores.
 
 x        (2, 1, 40)   event counts per band and frame: OFF, ON
-hear     80 -> hidden, delays up to 24 steps, leaky neurons (or sliding PSNs)
+hear     80 -> hidden, delays up to 24 steps, leaky neurons (or sliding PSNs,
+                               or the leaky neurons of Loihi)
 relate   hidden -> hidden, the same
 scores   hidden -> (11,) integer sums per step, delayed too: ten digits and "unknown"
 """

@@ -62,7 +62,7 @@ def bundled(checkpoint: Path, out: Path, *, scale: float, card: dict[str, Any]) 
     }
     spec = replace(SPOTTING, scale=scale, labels=trained.labels)
     encoder = EncoderSpec((bands, 1), levels)
-    return save_bundle(out, "keyword", program, encoder, spec, full, hearing=hearing)
+    return save_bundle(out, program.name, program, encoder, spec, full, hearing=hearing)
 
 
 def synapses(program: Program) -> int:

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .leaky import Leaky
+from .leaky import Leaky, StockLeaky
 from .psn import QuantWeight, Taps, Threshold, filter_time
 
 NARROWEST = 0.23
 """Sigma at the end of its decay; with the constant 0.27 the bump is then half a step wide."""
 Delays = Literal["learned", "fixed", "none"]
-Neuron = Literal["psn", "leaky"]
+Neuron = Literal["psn", "leaky", "stock"]
 
 
 class DelayedWeight(nn.Module):
@@ -86,16 +86,23 @@ def bumps(position: Tensor, span: int, sigma: float) -> Tensor:
 class DelayLayer(nn.Module):
     """Delays, then neurons: spikes (T, B, in) to spikes (T, B, out).
 
-    order: of the sliding PSN (1: no taps); a leaky neuron has no taps.
+    order: of the sliding PSN (1: no taps); a leaky neuron has no taps. Stock neurons have one
+    threshold, and therefore their weights one scale.
     """
 
     def __init__(
         self, out: int, inputs: int, span: int, *, delays: Delays, order: int, neuron: Neuron
     ) -> None:
         super().__init__()
-        self.synapses = DelayedWeight(out, inputs, span, delays=delays)
+        each = neuron != "stock"
+        self.synapses = DelayedWeight(out, inputs, span, delays=delays, per_channel=each)
         self.taps = Taps(order) if order > 1 and neuron == "psn" else None
-        self.neuron = Threshold(out) if neuron == "psn" else Leaky(out)
+        kinds: dict[Neuron, type[Threshold | Leaky]] = {
+            "psn": Threshold,
+            "leaky": Leaky,
+            "stock": StockLeaky,
+        }
+        self.neuron = kinds[neuron](out)
         self.rate = torch.zeros(())
 
     def forward(self, s: Tensor) -> Tensor:

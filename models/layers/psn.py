@@ -131,6 +131,7 @@ class Threshold(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
         self.momentum = momentum
+        self.activation = spike
 
     def positive_gain(self) -> Tensor:
         """The gain, kept away from zero: a negative one would turn the comparison round."""
@@ -149,7 +150,7 @@ class Threshold(nn.Module):
             momentum=self.momentum,
             eps=1e-3,
         )
-        return (spike(z) * (flat > 0)).view(h.shape)
+        return (self.activation(z) * (flat > 0)).view(h.shape)
 
     def integers(self) -> Tensor:
         """The int64 thresholds (channels,): S = H >= theta, theta >= 1.

@@ -188,3 +188,48 @@ def test_the_frames_of_an_ordinary_camera_are_no_flicker(hz: int) -> None:
         parts.append(eye.frame(picture, round(i * 1e6 / hz) + 1)[0])
     events = joined_events(parts)
     assert len(events) > 10_000 and Flicker((128, 128)).feed(events) is events
+
+
+def line(hz: float, seconds: float, at: int, of_columns: bool = False, seed: int = 0) -> Events:
+    """A row or column of a 96 x 80 sensor whose pixels fire at random."""
+    rng = np.random.default_rng(seed)
+    pixels = 80 if of_columns else 96
+    count = int(hz * seconds * pixels)
+    t = np.sort(rng.integers(1, int(seconds * 1e6), count))
+    along, across = rng.integers(0, pixels, count), np.full(count, at)
+    x, y = (across, along) if of_columns else (along, across)
+    return events_from_arrays(t, x, y, rng.integers(0, 2, count))
+
+
+@pytest.mark.parametrize("of_columns", [False, True])
+@pytest.mark.parametrize(("hz", "until_s"), [(400, 0.15), (50, 0.15), (10, 2.05)])
+def test_a_noisy_line_is_shut_out_and_told_as_one(
+    hz: float, until_s: float, of_columns: bool
+) -> None:
+    noisy = Denoiser((96, 80))
+    kept = noisy.feed(line(hz, 4, 40, of_columns))
+    assert 0 < kept["t"].max() <= until_s * 1e6
+    name = "column 40" if of_columns else "row 40"
+    assert noisy.notes() == (f"noise of {name} was shut out (--denoise off keeps it)",)
+
+
+def test_a_noisy_line_at_the_border_and_beside_another() -> None:
+    for at in (0, 79):
+        assert len(HotPixels((96, 80)).feed(line(60, 2, at))) < 2_000
+    both = joined_events([line(60, 2, 40), line(60, 2, 41, seed=1)])
+    both = both[np.argsort(both["t"], kind="stable")]
+    assert len(HotPixels((96, 80)).feed(both)) < 4_000
+
+
+@pytest.mark.parametrize("speed_px_s", [4, 20, 100])
+def test_an_edge_as_straight_as_a_line_of_the_sensor_is_kept(speed_px_s: float) -> None:
+    """A bar of full height moves to the right; each pixel fires twice as an edge of it passes."""
+    rows = [
+        (int((x + shift) / speed_px_s * 1e6) + 40 * k, x, y, k % 2)
+        for x in range(8, 60)
+        for shift in (0, 7)
+        for y in range(80)
+        for k in range(2)
+    ]
+    events = events_from_arrays(*np.array(sorted(rows)).T)
+    assert HotPixels((96, 80)).feed(events) is events

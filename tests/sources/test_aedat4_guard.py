@@ -110,3 +110,17 @@ def test_a_cut_aedat4_says_how_much_of_it_is_lost(tmp_path, lost):
     assert kept == (20_000 if lost < 80_000 else 10_000)
     (note,) = source.notes()
     assert "cut off" in note and f"of {len(data) - lost:,} bytes" in note
+
+
+def test_the_silence_at_the_end_is_played_too(tmp_path):
+    pytest.importorskip("dv_processing")
+    path = tmp_path / "a.aedat4"
+    file = Aedat4File(path, "x", (5, 4))
+    file.write(events_from_arrays([3, 90], [1, 1], [2, 2], [1, 0]))
+    file.until_us = 70_000
+    file.close()
+    last = None
+    source = open_recording(path)
+    for packet in iter(source.read, None):
+        last = packet.watermark_us
+    assert last == 70_000 and source.notes() == ()

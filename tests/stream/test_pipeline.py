@@ -53,8 +53,8 @@ def test_sinks_hear_the_run_in_the_promised_order_and_threads():
     sinks = [Listener(heard, "first"), Listener(heard, "second")]
     play(FakeSource(cut(scene("left"), 20)), *sinks)
     assert [(who, what) for who, what, _ in heard if what in ("open", "close")] == [
-        ("first", "open"),
         ("second", "open"),
+        ("first", "open"),
         ("second", "close"),
         ("first", "close"),
     ]

@@ -57,7 +57,7 @@ def test_a_failing_sink_fails_the_run_and_the_others_are_closed(method):
     bad = failing(method, RunError("the disk is full"))(heard, "bad")
     source = FakeSource(live(30, 30) if method == "packet" else cut(scene("left", "left"), 9))
     with pytest.raises(RunError, match="the disk is full"):
-        play(source, Listener(heard, "good"), bad)
+        play(source, bad, Listener(heard, "good"))
     (closed,) = [thing for who, what, thing in heard if (who, what) == ("good", "close")]
     assert (closed is None) == (method != "close")
     assert source.closed == 1
