@@ -6,6 +6,7 @@ Each imports what it needs when it runs.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -17,7 +18,6 @@ from edgesnn.app import APPS, load_app, sinks_of_apps
 from edgesnn.cli.options import CELLS, EXIT, JSON, MODEL, NETWORK, OUTPUT, backend_option
 from edgesnn.cli.parsing import Given, taking
 from edgesnn.options import Option
-from edgesnn.sources.catalog import file_option
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,
@@ -91,18 +91,24 @@ def _models() -> Any:
 
 
 def _profile() -> Any:
+    from edgesnn.cli.source import source_options
+
     def show(given: Given) -> None:
-        from edgesnn.cli.report import show_profile
+        from edgesnn.cli.profile import show_profile
 
         show_profile(given)
 
     options = [
-        file_option(),
+        *source_options(),
         backend_option(),
         MODEL,
         CELLS,
         Option("--steps", "How many steps to time.", int, default=2000, least=1),
+        Option("--live", "Measure under the load of a source as it comes.", bool, default=False),
+        Option("--duration", "With --live: for how long; 10 s.", float, metavar="SECONDS"),
+        Option("--compare", "Time steps beside those of another.", metavar="BACKEND_OR_MODEL"),
         Option("--energy", "What a step takes, too: measured, and estimated.", bool, default=False),
+        Option("--plot", "Draw it: OUT.svg or OUT.png.", Path, metavar="OUT"),
         JSON,
     ]
     about = "Measure where the time, the memory and the synaptic operations go."

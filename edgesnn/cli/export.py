@@ -115,7 +115,7 @@ def _energy(bundle: Any) -> list[dict[str, Any]]:
     from edgesnn.measure.energy import estimates, neurons_of
     from edgesnn.measure.operations import count_work
 
-    layers = count_work(bundle.program, list(bundle.parity["x"]))
+    layers, _ = count_work(bundle.program, list(bundle.parity["x"]))
     work = {
         "operations_per_step": {
             f"{which}_{kind}": sum(getattr(row, which) for row in layers if row.kind == kind)

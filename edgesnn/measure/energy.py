@@ -92,3 +92,29 @@ def estimates(work: dict[str, Any], neurons: int) -> dict[str, Any]:
         ],
         "unknown": tables["unknown"],
     }
+
+
+def per_decision(energy: dict[str, Any], steps: float | None) -> dict[str, Any]:
+    """Return columns 1 and 2 with what a decision takes beside what a step does.
+
+    steps: of a decision, on the average; None: there was none, and the figures are None.
+    """
+    n = None if steps is None else float(steps)
+
+    def times(value: float | None) -> float | None:
+        return None if value is None or n is None else value * n
+
+    sensors = [
+        {
+            **row,
+            "energy_per_decision_uJ": times(row["energy_per_step_uJ"]),
+            "decision_standard_error_uJ": times(row["standard_error_uJ"]),
+        }
+        for row in energy["measured"]["sensors"]
+    ]
+    arithmetic = [
+        {**row, "energy_per_decision_nJ": times(row["energy_per_step_nJ"])}
+        for row in energy["arithmetic"]
+    ]
+    measured = {**energy["measured"], "sensors": sensors}
+    return {**energy, "measured": measured, "arithmetic": arithmetic}

@@ -11,8 +11,10 @@ filters belong to the neurons, as their thresholds do, and are not synaptic oper
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,22 +38,60 @@ class LayerWork:
     rate: float
 
 
-def count_work(program: Program, inputs: Sequence[Tensor]) -> list[LayerWork]:
-    """Run a program over inputs x, from the initial state; return the work of each layer."""
+def count_work(
+    program: Program, inputs: Sequence[Tensor]
+) -> tuple[list[LayerWork], dict[str, list[int]]]:
+    """Run a program over inputs x, from the initial state.
+
+    Returns the work of each layer, and the spikes of each in every step.
+    """
     layers = [node for node in program.nodes if isinstance(node, Layer)]
     fans = {layer.name: fan_out(program, layer) for layer in layers}
-    effective, spikes = dict.fromkeys(fans, 0), dict.fromkeys(fans, 0)
+    effective = dict.fromkeys(fans, 0)
     fired_by = {node.reads[0]: node.name for node in program.nodes if _integrates(program, node)}
+    seen_of = {name: fired_by.get(name, name) for name in fans}
+    over_time: dict[str, list[int]] = {
+        name: [] for name, seen in seen_of.items() if program.values[seen].spikes
+    }
     state = initial_state(program)
     for x in inputs:
         outputs, state = trace(program, x, state)
         for layer in layers:
             name = layer.name
             effective[name] += int(fans[name][outputs[layer.input] != 0].sum())
-            seen = fired_by.get(name, name)
-            if program.values[seen].spikes:
-                spikes[name] += int(np.count_nonzero(outputs[seen]))
-    return [_mean(program, layer, effective, spikes, max(1, len(inputs))) for layer in layers]
+            if name in over_time:
+                over_time[name].append(int(np.count_nonzero(outputs[seen_of[name]])))
+    spikes = {name: sum(over_time.get(name, [])) for name in fans}
+    steps = max(1, len(inputs))
+    return [_mean(program, layer, effective, spikes, steps) for layer in layers], over_time
+
+
+def neurobench(
+    program: Program, layers: Sequence[LayerWork], over_time: dict[str, list[int]]
+) -> dict[str, Any]:
+    """Return what NeuroBench's metrics of these names would, by its definitions, means per step.
+
+    layers, over_time: as `count_work` returns them. Footprint: bytes of weights, taps, thresholds
+    and of the state. ConnectionSparsity: share of weights that are 0. ActivationSparsity: share of
+    neurons' outputs that are 0.
+    """
+    names = dict.fromkeys(n.weight for n in program.nodes if isinstance(n, Layer))
+    weights = [program.tensors[name] for name in names]
+    zeros = sum(int(np.count_nonzero(weight == 0)) for weight in weights)
+    spiking = [layer for layer in layers if layer.name in over_time]
+    fired = sum(layer.spikes for layer in spiking)
+    neurons = sum(math.prod(program.values[layer.name].shape) for layer in spiking)
+    operations = {
+        f"Effective_{kind}": sum(layer.effective for layer in layers if layer.kind == kind)
+        for kind in ("MACs", "ACs")
+    }
+    held = sum(port.nbytes for port in initial_state(program).values())
+    return {
+        "Footprint": sum(tensor.nbytes for tensor in program.tensors.values()) + held,
+        "ConnectionSparsity": round(zeros / sum(weight.size for weight in weights), 4),
+        "ActivationSparsity": 1 - fired / neurons if neurons else 1.0,
+        "SynapticOperations": {**operations, "Dense": sum(layer.dense for layer in layers)},
+    }
 
 
 def _integrates(program: Program, node: Node) -> bool:

@@ -10,7 +10,8 @@ ONCE, OFTEN = 0.75, 2.2
 LEAST = 64
 """Pixels of a line: on smaller sensors an edge is as long as a line."""
 TIMES = 4
-"""How much busier it is than the two quietest of its four neighbours together."""
+"""How much busier it is than the three quietest of its four neighbours together: the fourth may be
+noisy as well, and the border of a busy part of the picture has two busy ones."""
 SHARE = 0.75
 """Of a line's pixels, from which on people are told of the line instead of its pixels."""
 _Counts = NDArray[np.int32]
@@ -34,13 +35,11 @@ def noisy_lines(counts: _Counts, mean: float) -> NDArray[np.bool_]:
 
 def _busy(sums: NDArray[np.int64], mean: float, pixels: int) -> NDArray[np.bool_]:
     """Return which lines of so many pixels are noisy."""
-    if pixels < LEAST:
+    if pixels < LEAST or len(sums) < 3:
         return np.zeros(len(sums), bool)
-    never = np.iinfo(np.int64).max // 8
-    framed = np.full(len(sums) + 4, never, np.int64)
-    framed[2:-2] = sums
+    framed = np.pad(sums, 2, mode="reflect")  # beyond the first line lie the second and the third
     around = np.sort(np.stack([framed[i : i + len(sums)] for i in (0, 1, 3, 4)]), axis=0)
-    busy: NDArray[np.bool_] = (sums >= mean * pixels) & (sums > TIMES * around[:2].sum(axis=0))
+    busy: NDArray[np.bool_] = (sums >= mean * pixels) & (sums > TIMES * around[:3].sum(axis=0))
     return busy
 
 

@@ -51,6 +51,14 @@ class LatencyMeter:
                 return min(middle_ns, self._longest_ns) / 1e3
         return 0.0
 
+    def histogram_us(self) -> list[tuple[float, int]]:
+        """Return (middle of a bucket, microseconds, and how many fell into it), shortest first."""
+        return [
+            (math.exp((bucket + 0.5) * _LOG_GROWTH) / 1e3, count)
+            for bucket, count in enumerate(self._buckets[:])
+            if count
+        ]
+
     def percentiles(self) -> Percentiles:
         """Return the usual ones; all 0.0 when nothing was taken."""
         return Percentiles(

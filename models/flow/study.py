@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from .net import FlowNet, FlowShape
-from .train import FIRST, train
+from .train import FIRST, held_out, train
 
 SINGLE = tuple((age, age + 1) for age in range(6))
 """As many windows as the network has, of one step each: 60 ms instead of 240."""
@@ -43,8 +44,9 @@ def answered(name: str, out: Path, updates: int) -> dict[str, Any]:
     """Train a variant and return its error by cell, by moment and by speed."""
     shape, changed = VARIANTS[name]
     recipe = replace(FIRST, updates=updates, check=updates, **changed)
-    net = train(out / name.replace(" ", "_"), recipe, resume=True, shape=shape)
-    log = (out / name.replace(" ", "_") / "log.jsonl").read_text().splitlines()
+    folder, check = out / name.replace(" ", "_"), partial(held_out, windows=shape.windows)
+    net = train(folder, recipe, resume=True, shape=shape, moments_to_check=check)
+    log = (folder / "log.jsonl").read_text().splitlines()
     return {"variant": name, "weights": weights_of(net), **json.loads(log[-1])}
 
 

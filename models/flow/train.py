@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -167,8 +168,12 @@ def train(
     start: Path | None = None,
     resume: bool = False,
     shape: FlowShape = AS_SHIPPED,
+    moments_to_check: Callable[[], list[Moment]] | None = None,
 ) -> FlowNet:
-    """Train and return the network; files go to `out`. start: checkpoint to begin with."""
+    """Train and return the network; files go to `out`. start: checkpoint to begin with.
+
+    shape: what the study varies. moments_to_check: what is validated on, `held_out` if None.
+    """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(1)  # the scenes need the other core
     out.mkdir(parents=True, exist_ok=True)
@@ -187,7 +192,7 @@ def train(
         done = saved["updates"]
     cv2.setNumThreads(1)
     moments = Moments(recipe.seed, done * recipe.batch // MOMENTS, shape.windows)
-    check = held_out(windows=shape.windows)
+    check = (moments_to_check or held_out)()
     began, losses = time.monotonic(), []
     # A process that is forked after OpenCV has started threads waits for them for ever.
     loader = DataLoader(

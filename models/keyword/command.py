@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,11 @@ from edgesnn.options import Option
 
 
 def _train(out: Path, card: dict[str, Any], given: Mapping[str, Any]) -> Bundle:
-    from .recipe import Recipe
     from .ship import ship
     from .training import train_keyword
 
-    names = ("data", "words", "noise", "epochs", "seed", "resume")
-    recipe = Recipe()
-    if given["portable"]:
-        recipe = replace(recipe, shape={**recipe.shape, "neuron": "stock"})
-    options = {name: given[name] for name in names}
-    checkpoint, material = train_keyword(out, **options, recipe=recipe)
+    names = ("data", "words", "noise", "epochs", "seed", "resume", "portable")
+    checkpoint, material = train_keyword(out, **{name: given[name] for name in names})
     return ship(checkpoint, out, material=material, card=card)
 
 

@@ -30,6 +30,7 @@ def train_keyword(
     seed: int = 0,
     resume: bool = False,
     recipe: Recipe | None = None,
+    portable: bool = False,
 ) -> tuple[Path, Material]:
     """Train the keyword network; return its checkpoint, and what it was trained and tested with.
 
@@ -38,10 +39,13 @@ def train_keyword(
     data: folder of the Free Spoken Digit Dataset (takes 10 and above are trained on, 5 to 9 test),
         of Google Speech Commands (WORD/*.wav; testing_list.txt tests), of SHD or of SSC
         (shd_train.h5, shd_test.h5; ssc_train.h5, ssc_test.h5).
+    portable: neurons as Loihi has them (`layers.leaky.StockLeaky`).
     words: more words in the layout of Speech Commands. noise: folder of sounds to mix in.
     Raises InputError.
     """
     recipe = recipe or Recipe()
+    if portable:
+        recipe = replace(recipe, shape={**recipe.shape, "neuron": "stock"})
     recipe = replace(recipe, seed=seed).lasting(epochs or recipe.epochs)
     material = material_of(data, words, noise)
     train(out, material, recipe, resume=resume)

@@ -12,8 +12,9 @@ from edgesnn.bundle import Bundle
 from edgesnn.cli.main import run_line
 from edgesnn.errors import InputError
 from edgesnn.events import Source, events_from_arrays
-from edgesnn.measure.operations import count_work, fan_out
-from edgesnn.measure.profile import COUNTED, STAGES, StageMeter, profile
+from edgesnn.measure.compare import compared
+from edgesnn.measure.operations import count_work, fan_out, neurobench
+from edgesnn.measure.profile import COUNTED, STAGES, StageMeter, profile, side
 from edgesnn.program import Layer, Program
 from edgesnn.quantize.save import save_bundle
 from edgesnn.sources.files import open_file
@@ -96,12 +97,13 @@ def test_linear_layers_and_several_filters() -> None:
 def test_work_is_counted_over_time() -> None:
     program = small(np.ones((1, 1, 1, 1)))
     lit, dark = np.ones((1, 4, 4), np.uint8), np.zeros((1, 4, 4), np.uint8)
-    (work,) = count_work(program, [lit, dark, dark, dark])
+    (work,), over_time = count_work(program, [lit, dark, dark, dark])
+    assert over_time == {"spikes": [16, 0, 0, 0]}
     assert (work.kind, work.dense, work.effective) == ("ACs", 16.0, 4.0)
     assert (work.spikes, work.rate) == (4.0, 0.25)
-    (work,) = count_work(replace(program, input_high=7), [lit])
+    (work,), _ = count_work(replace(program, input_high=7), [lit])
     assert (work.kind, work.effective) == ("MACs", 16.0)
-    (work,) = count_work(program, [])
+    (work,), _ = count_work(program, [])
     assert (work.effective, work.dense) == (0.0, 16.0)
 
 
@@ -147,6 +149,93 @@ def test_a_profile_covers_every_stage(things: tuple[str, Path]) -> None:
     assert 0 < totals["effective_ACs"] < totals["dense_ACs"] == 5_277_312
     assert 0 < totals["effective_MACs"] < totals["dense_MACs"]
     assert [layer["name"] for layer in report["layers"]][:2] == ["motion", "near1"]
+
+
+def test_neurobench_keys_by_hand() -> None:
+    weight = np.ones((2, 1, 3, 3))
+    weight[1, 0, :, 0] = 0
+    program = small(weight, padding=1)
+    lit, dark = np.ones((1, 4, 4), np.uint8), np.zeros((1, 4, 4), np.uint8)
+    layers, over_time = count_work(program, [lit, dark])
+    found = neurobench(program, layers, over_time)
+    assert found["ConnectionSparsity"] == round(3 / 18, 4)
+    assert found["ActivationSparsity"] == 1 - over_time["spikes"][0] / 64
+    assert found["Footprint"] == 18 + 8  # weights, thresholds: it has no state
+    assert found["SynapticOperations"]["Dense"] == 200
+
+
+def test_neurobench_agrees_with_its_package() -> None:
+    """One convolution and one matrix, weights with zeros, random spikes."""
+    torch = pytest.importorskip("torch")
+    macs = pytest.importorskip("neurobench.metrics.utils.layers").single_layer_MACs
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-1, 2, (2, 1, 3, 3))
+    program = small(weight, padding=1)
+    x = rng.integers(0, 2, (1, 4, 4)).astype(np.uint8)
+    (layer,), _ = count_work(program, [x])
+    peer = torch.nn.Conv2d(1, 2, 3, padding=1, bias=False)
+    peer.weight.data = torch.from_numpy(weight).float()
+    given = torch.from_numpy(x).float()[None]
+    assert layer.effective == macs(given, peer)[0]
+    assert layer.dense == macs(given, peer, total=True)[0]
+
+
+def test_two_backends_are_compared_step_by_step(things: tuple[str, Path]) -> None:
+    model, clip = things
+
+    def opened(bundle: Bundle) -> Source:
+        return open_file(clip, bundle, speed=math.inf, loop=True)
+
+    a, b = (side(model, opened, name) for name in ("reference", "onnx_cpu"))
+    found = json.loads(json.dumps(compared(a, b, blocks=12)))
+    assert found["same_outputs"] is True and found["blocks"] == 12
+    assert 0 < found["low"] <= found["ratio"] <= found["high"] < 1  # NumPy is the slow one
+    assert (found["a"]["backend"], found["b"]["backend"]) == ("reference", "onnx_cpu")
+
+
+def test_compare_and_live_commands(
+    things: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, clip = things
+    typed = ["profile", "gesture", "--model", model, "--file", str(clip)]
+    assert run_line([*typed, "--backend", "reference", "--compare", "onnx_cpu"]) == 0
+    out = capsys.readouterr().out
+    assert "the same sums in every step" in out and "reference" in out and "times" in out
+    assert run_line([*typed, "--live", "--duration", "0.3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["live"]["latency_us"]["p50"] > 0 and told["live"]["dropped"] == 0
+    assert told["steps"] == 10
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        (["--demo"], "--demo is live; give --live with it"),
+        (["--live", "--compare", "reference"], "leave one of them out"),
+        (["--duration", "3"], "--duration is for --live"),
+        (["--live", "--duration", "-1"], "is no time to run"),
+        (["--compare", "nowhere"], "nowhere"),
+        (["--plot", "a.pdf"], "must end in .png or .svg"),
+        (["--plot", "nowhere/a.svg"], "there is no folder nowhere"),
+    ],
+)
+def test_what_a_profile_refuses(
+    typed: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(["profile", "gesture", *typed]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_pictures_of_a_profile(things: tuple[str, Path], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    model, clip = things
+    for kind, begins in (("svg", b"<?xml"), ("png", b"\x89PNG")):
+        path = tmp_path / f"a.{kind}"
+        typed = ["profile", "gesture", "--model", model, "--file", str(clip), "--steps", "60"]
+        assert run_line([*typed, "--plot", str(path)]) == 0
+        assert path.read_bytes().startswith(begins)
+    drawn = (tmp_path / "a.svg").read_text()
+    assert "near1" in drawn and "readout" in drawn
 
 
 def test_the_profile_command(things: tuple[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

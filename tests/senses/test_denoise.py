@@ -233,3 +233,11 @@ def test_an_edge_as_straight_as_a_line_of_the_sensor_is_kept(speed_px_s: float) 
     ]
     events = events_from_arrays(*np.array(sorted(rows)).T)
     assert HotPixels((96, 80)).feed(events) is events
+
+
+def test_the_border_of_a_noisy_part_is_no_line() -> None:
+    rng = np.random.default_rng(0)
+    t = np.sort(rng.integers(0, 500_000, 50_000))
+    x, y = rng.integers(0, 128, 50_000), rng.integers(20, 70, 50_000)
+    events = events_from_arrays(t, x, y, t % 2)
+    assert HotPixels((128, 128)).feed(events) is events
