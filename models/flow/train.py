@@ -120,7 +120,7 @@ def errors(net: FlowNet, moments: list[Moment]) -> dict[str, Any]:
         windows, flow, weight = (
             torch.stack(part) for part in zip(*moments[at : at + 32], strict=True)
         )
-        y = expanded(net(windows.float())[-1][:, :2])
+        y = expanded(net(windows.float())[-1][:, :2].clamp(-FASTEST_G, FASTEST_G))
         seen = weight > 2 * AWAY
         error, speed = (y - flow).norm(dim=1), flow.norm(dim=1)
         relative = error / (speed + SLOW)
