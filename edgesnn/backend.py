@@ -20,9 +20,11 @@ BACKENDS = {
     "onnx_cpu": "edgesnn.hardware.onnx_cpu",
     "reference": "edgesnn.hardware.reference",
     "events": "edgesnn.hardware.events",
+    "loihi": "edgesnn.hardware.loihi",
 }
 """The modules that execute programs, by name: ONNX Runtime on the CPU with INT8 kernels; NumPy
-integers, slow, which define the meaning; our event-driven engine in C, where it was built."""
+integers, slow, which define the meaning; our event-driven engine in C, where it was built; Lava's
+simulator of Loihi 2, where Lava is installed."""
 AUTO = "auto"
 """What the bundle prefers; else events where it was built and runs the program, else onnx_cpu."""
 

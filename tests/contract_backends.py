@@ -10,15 +10,19 @@ from edgesnn.backend import BACKENDS, Backend, Model, Stream
 from edgesnn.bundle import Bundle
 from edgesnn.errors import InputError
 from edgesnn.hardware.events_library import library_path
+from edgesnn.hardware.loihi.installed import installed_version
 from edgesnn.hardware.reference import Reference, run_sequence
 from edgesnn.program import Tensor, initial_state, state_ports
 
 STEPS = 24
 UNBUILT = pytest.mark.skipif(library_path() is None, reason="no compiler was there: no engine")
-BUILT = [name for name in BACKENDS if name != "events" or library_path()]
-EVERY_BACKEND = [
-    pytest.param(name, marks=[UNBUILT] if name == "events" else []) for name in BACKENDS
-]
+NO_LAVA = pytest.mark.skipif(
+    installed_version() is None, reason="Lava is not installed (docs/loihi.md says how)"
+)
+MARKS = {"events": [UNBUILT], "loihi": [NO_LAVA]}
+BUILT = [name for name in BACKENDS if name != "loihi" and (name != "events" or library_path())]
+"""Those that are quick, where they are there."""
+EVERY_BACKEND = [pytest.param(name, marks=MARKS.get(name, [])) for name in BACKENDS]
 
 
 def streamed(stream: Stream, xs: Tensor) -> Tensor:

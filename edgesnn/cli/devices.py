@@ -20,6 +20,7 @@ def show_devices() -> None:
     if "microphone" not in kinds:
         print(f"no microphone found; edgesnn run {_an_app('--mic')} --file PATH needs none")
     print(_who_computes())
+    print(_loihi())
 
 
 def _who_computes() -> str:
@@ -32,6 +33,19 @@ def _who_computes() -> str:
         "networks run on ONNX Runtime (--backend onnx_cpu); the event-driven engine was not built: "
         "it needs a C compiler when edgesnn is installed"
     )
+
+
+def _loihi() -> str:
+    """Say whether Lava's simulator is there, and whether boards might be."""
+    from edgesnn.hardware.loihi.installed import VERSION, boards, installed_version
+
+    found = installed_version()
+    if found is None:
+        return "Lava is not installed: no simulator of Loihi 2 (docs/loihi.md says how)"
+    if found != VERSION:
+        return f"Lava {found} is installed; --backend loihi wants {VERSION}"
+    more = "; Intel's extension for boards is there too, which was never tried" if boards() else ""
+    return f"Lava {found}'s fixed-point simulator of Loihi 2 (--backend loihi){more}"
 
 
 def _an_app(option: str) -> str:

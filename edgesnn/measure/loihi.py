@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from edgesnn.hardware.loihi.mapping import way_of
 from edgesnn.measure.operations import fan_out
 from edgesnn.program import Layer, Node, Program
 
@@ -100,7 +101,7 @@ def _fit(program: Program, node: Node) -> Fit:
         cores_loihi2=math.ceil(neurons / _NEURONS["loihi2"]),
     )
     if not isinstance(node, Layer):
-        way, why = _way_of(node)
+        way, why = way_of(program, node)
         return replace(own, way=way, why=why)
     delay = program.history_of(node)
     if delay > MOST_DELAY:
@@ -112,7 +113,7 @@ def _fit(program: Program, node: Node) -> Fit:
     inputs = math.prod(program.values[node.input].shape)
     memory = max(math.ceil(bits / _CORE_BITS), math.ceil(inputs / _AXONS))
     outputs = math.prod(value.shape)
-    way, why = _way(program, node)
+    way, why = way_of(program, node)
     return replace(
         own,
         way=way,
@@ -138,34 +139,3 @@ def _limits(sums: int | None, theta: int | None) -> tuple[list[str], list[str]]:
     if theta is not None and theta > COMPARED:
         broken.append(f"a threshold of {theta:,}; they go to {COMPARED:,}")
     return broken, doubts
-
-
-def _way(program: Program, node: Layer) -> tuple[str, str]:
-    """Return how a layer maps, and why."""
-    if node.threshold is None:
-        return "stock", "sums go into the neurons behind it, or out"
-    if program.values[node.input].high > 1:
-        return "own", "its inputs are counts: stock neurons of Loihi 1 send spikes only"
-    taps = program.taps_of(node)
-    if node.op == "conv":
-        return "own", "a convolution; unrolled into a dense matrix it is stock"
-    product = (
-        np.abs(taps.astype(np.int64)).max()
-        * np.abs(program.tensors[node.weight].astype(np.int64)).max()
-    )
-    if product > 127:
-        return "own", f"weights times taps reach {product}, beyond 8 bits"
-    return "stock", "delayed dense connections into LIFReset(reset_interval=1)"
-
-
-def _way_of(node: Node) -> tuple[str, str]:
-    if node.kind in ("concat", "upsample", "pool"):
-        return ("none", "wiring") if node.kind != "pool" else ("own", "sums or OR of spikes")
-    if node.kind == "leaky":
-        return "own", "rounds its potential at whole units; stock LIF keeps 64ths"
-    if node.kind == "integrate":
-        fits = getattr(node, "bits", 0) == 6 and getattr(node, "reset", "") == "zero"
-        return ("stock", "LIF") if fits else ("own", "stock LIF keeps 64ths and resets to 0")
-    if node.kind == "fire":
-        return "own", "fires once; stock neurons fire again"
-    return "stock", "connections add up in the neuron"
