@@ -20,8 +20,10 @@ from edgesnn.text import shown
 TO = {
     "onnx": "the step as a graph, and its parity vector beside it (needs nothing)",
     "nir": 'a NIR graph (needs: pip install ".[nir]")',
+    "netx": "a lava-dl netx file, .net, of sequences of dense layers (needs h5py: the extra nir)",
     "loihi-report": "whether it fits a Loihi, layer by layer (needs nothing)",
 }
+_ENDINGS = {"netx": ".net"}
 OPTIONS = (
     Option("--to", f"{', '.join(TO)}.", default=..., metavar="FORMAT"),
     Option("--out", "File to write; a report is printed without it.", Path, metavar="PATH"),
@@ -48,8 +50,8 @@ def export_model(given: Given) -> int:
     out: Path | None = given["out"]
     if out is None:
         raise InputError(f"--to {given['to']} needs --out PATH")
-    check_output(out, "--out", [f".{given['to']}"])
-    said = _onnx(bundle, out) if given["to"] == "onnx" else _nir(bundle, out)
+    check_output(out, "--out", [_ENDINGS.get(given["to"], f".{given['to']}")])
+    said = {"onnx": _onnx, "nir": _nir, "netx": _netx}[given["to"]](bundle, out)
     if given["json"]:
         from edgesnn.measure.tables import print_json
 
@@ -57,7 +59,8 @@ def export_model(given: Given) -> int:
         return 0
     print(f"{out}: {out.stat().st_size / 1000:.0f} kB")
     for sentence in said["differences"]:
-        print(f"a reader that follows the format alone computes otherwise: {sentence}")
+        told = "" if given["to"] == "netx" else "a reader that follows the format alone computes "
+        print(f"{told}otherwise: {sentence}" if told else sentence)
     return 0
 
 
@@ -86,6 +89,15 @@ def _nir(bundle: Any, out: Path) -> dict[str, Any]:
     nir.write(data, graph)
     with whole_file(out, "--out") as part:
         part.write_bytes(data.getvalue())
+    return {"written": [str(out)], "differences": differences}
+
+
+def _netx(bundle: Any, out: Path) -> dict[str, Any]:
+    from edgesnn.quantize.netx_write import netx_file
+
+    data, differences = netx_file(bundle.program)
+    with whole_file(out, "--out") as part:
+        part.write_bytes(data)
     return {"written": [str(out)], "differences": differences}
 
 

@@ -1,7 +1,6 @@
 """Lava's fixed-point simulator of Loihi 2 as a backend: every node is a Lava process of its own.
 
-A model owns one Lava network, in a child that is watched (`supervised.py`); it starts with the
-first step. Streams take turns on it: the state of the one that runs lies in the network, those of
+A model owns one Lava network, in a child that is watched (`supervised.py`). Streams take turns on it: the state of the one that runs lies in the network, those of
 the others here. What the nodes compute is their meaning in integers, on Lava's ports, in Lava's
 time; the same sums as every other backend's. See docs/loihi.md.
 """
@@ -25,14 +24,16 @@ if TYPE_CHECKING:
 
 
 def load(bundle: Bundle, *, threads: int = 1) -> LoihiModel:
-    """Load a bundle's program; Lava takes as many processes as the program has nodes.
+    """Load a bundle's program and start its network, one process for each node and a few more.
 
-    Raises MissingDependency without Lava, InputError for another version of it, and BundleError
-    for a program that cannot be wired.
+    Raises MissingDependency without Lava, InputError for another version of it, BundleError for a
+    program that cannot be wired, and RunError when Lava does not start.
     """
     check_lava()
     check_wiring(bundle.program)
-    return LoihiModel(bundle.program)
+    model = LoihiModel(bundle.program)
+    model.start()
+    return model
 
 
 class LoihiModel:
@@ -47,6 +48,11 @@ class LoihiModel:
     def stream(self) -> LoihiStream:
         """Return a new stream in the initial state."""
         return LoihiStream(self, initial_state(self.program))
+
+    def start(self) -> None:
+        """Start the network, which the first step would do; raises RunError."""
+        with self._lock:
+            self._child = self._child or Child(self.program)
 
     def close(self) -> None:
         """End the network; the next step starts another."""

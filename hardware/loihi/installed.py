@@ -9,7 +9,7 @@ from edgesnn.errors import InputError, MissingDependency
 
 VERSION = "0.10.0"
 LINES = (
-    'pip install "numpy>=1.26,<2" "scipy>=1.11,<1.16" networkx==2.8.7 "asteval>=0.9.31,<0.10" '
+    'pip install "scipy>=1.11,<1.16" networkx==2.8.7 "asteval>=0.9.31,<0.10" '
     '"scikit-learn>=1.5,<1.8"',
     f"pip install --no-deps --ignore-requires-python lava-nc=={VERSION}",
 )
@@ -32,8 +32,8 @@ def check_lava() -> None:
     if found is None:
         typed = "\n    ".join(LINES)
         raise MissingDependency(
-            "--backend loihi needs Lava, which is archived and installs in two lines (into an "
-            f"environment of its own, before edgesnn; see docs/loihi.md):\n    {typed}"
+            "--backend loihi needs Lava, which is archived and installs in two lines (best into an "
+            f"environment of its own, after edgesnn; see docs/loihi.md):\n    {typed}"
         )
     if found != VERSION:
         raise InputError(

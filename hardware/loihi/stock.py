@@ -20,6 +20,7 @@ from edgesnn.program.kinds.integrate import KEEP_UNIT, Integrate
 _ALL_FORGOTTEN = 4095
 """du and dv of a neuron that keeps nothing; Lava adds 1 to du, and LIFReset clears v."""
 _MESSAGE_BITS = 8
+_NEVER_AGAIN = 2**30
 
 
 def check_stock(program: Program) -> None:
@@ -40,12 +41,13 @@ def latency(program: Program) -> int:
 
 def built(program: Program, x: Any) -> dict[str, Any]:
     """Connect stock processes behind the port x; return the port of every node that has one."""
-    ports: dict[str, Any] = {"x": x}
+    ports, depth = {"x": x}, 0
     for node in program.nodes:
         if isinstance(node, Integrate):
-            ports[node.name] = _lif(program, node, ports[node.input])
+            ports[node.name] = _lif(program, node, ports[node.input], depth)
             continue
         assert isinstance(node, Layer)
+        depth += 1
         connections = _connections(program, node, ports[node.input])
         if node.threshold is None:
             (ports[node.name],) = _sums(program, node, connections)
@@ -113,17 +115,23 @@ def _psn(program: Program, node: Layer, connections: list[Any]) -> Any:
     return made.s_out
 
 
-def _lif(program: Program, node: Integrate, source: Any) -> Any:
-    from lava.proc.lif.process import LIF
+def _lif(program: Program, node: Integrate, source: Any, depth: int) -> Any:
+    """Leaky neurons behind so many connections: empty when their first input comes.
+
+    Until then their currents would have charged them.
+    """
+    from lava.proc.lif.process import LIFReset
 
     unit = 1 << LIF_BITS
-    made = LIF(
+    made = LIFReset(
         shape=(size_of(program, node.name),),
         du=_ALL_FORGOTTEN,
         dv=KEEP_UNIT - node.keep,
         vth=int(program.tensors[node.threshold][0]) // unit,
         bias_mant=program.tensors[node.current].astype(np.int64) // unit,
         bias_exp=LIF_BITS,
+        reset_interval=_NEVER_AGAIN,
+        reset_offset=depth + 1,  # Lava counts its steps from 1
     )
     source.connect(made.a_in)
     return made.s_out

@@ -153,7 +153,7 @@ def test_a_full_shared_memory_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(supervised, "START_S", 8.0)
     with pytest.raises(RunError, match="No space left on device|did not start"):
-        loihi.load(bundle_of(small())).stream().step(np.ones((1, 2, 2), np.uint8))
+        loihi.load(bundle_of(small()))
     assert left_behind() == before
 
 
