@@ -2,7 +2,8 @@
 
 What a node means is its `run` (`edgesnn/program/kinds/`), on whole stretches of time, arrays
 (T, *shape). One streamed step is a stretch of length 1 whose past comes from the state; a whole
-sequence is one stretch whose past is zero. All arithmetic is on int32: every program's sums fit it
+sequence is one stretch whose past is zero. A program with loops is run step by step.
+All arithmetic is on int32: every program's sums fit it
 (`Node.value` checks), and so does every partial sum.
 """
 
@@ -12,7 +13,15 @@ import numpy as np
 
 from edgesnn.backend import check_input, check_state
 from edgesnn.bundle import Bundle
-from edgesnn.program import Program, State, Tensor, initial_state
+from edgesnn.program import (
+    Previous,
+    Program,
+    State,
+    Tensor,
+    has_loops,
+    initial_state,
+    state_ports,
+)
 
 
 def load(bundle: Bundle, *, threads: int = 1) -> Reference:
@@ -82,10 +91,19 @@ def run_sequence(program: Program, xs: Tensor) -> Tensor:
 
 
 def _stretch(program: Program, xs: Tensor, state: State) -> tuple[dict[str, Tensor], State]:
-    values: dict[str, Tensor] = {"x": xs}
+    if has_loops(program) and len(xs) > 1:
+        parts = []
+        for t in range(len(xs)):
+            values, state = _stretch(program, xs[t : t + 1], state)
+            parts.append(values)
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, state
+    values = {"x": xs}
     after: State = {}
     for node in program.nodes:
         given = [values[name] for name in node.reads]
         values[node.name], own = node.run(program, given, state)
         after |= own
-    return values, after
+    for node in program.nodes:
+        if isinstance(node, Previous):
+            after |= node.closed(values)
+    return values, {name: after[name] for name in state_ports(program)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from edgesnn.decide.readouts import AnyReadoutSpec
 from edgesnn.errors import BundleError
-from edgesnn.program import Add, Concat, Layer, Node, Program, Upsample, state_ports
+from edgesnn.program import Add, Concat, Layer, Node, Previous, Program, Upsample, state_ports
 
 from .delays import without_delays
 from .graph import Graph, Port
@@ -38,6 +38,9 @@ def export(
     dense = without_delays(program)
     for node in dense.nodes:
         names[node.name] = _write(graph, dense, node, names)
+    for node in dense.nodes:
+        if isinstance(node, Previous):
+            graph.reshape(names[node.later], node.shape, f"new_previous_{node.name}")
     if program.values[program.output].dtype == "uint8":
         graph.cast(names[program.output], "int32", "y")
     states = [Port(name, port.dtype, port.shape) for name, port in state_ports(program).items()]

@@ -19,8 +19,8 @@ def show_devices() -> None:
         print(f"no camera found; edgesnn run {_an_app('--demo')} --demo needs none")
     if "microphone" not in kinds:
         print(f"no microphone found; edgesnn run {_an_app('--mic')} --file PATH needs none")
-    print(_who_computes())
     print(_loihi())
+    print(_who_computes())
 
 
 def _who_computes() -> str:

@@ -48,7 +48,9 @@ def count_work(
     layers = [node for node in program.nodes if isinstance(node, Layer)]
     fans = {layer.name: fan_out(program, layer) for layer in layers}
     effective = dict.fromkeys(fans, 0)
-    fired_by = {node.reads[0]: node.name for node in program.nodes if _integrates(program, node)}
+    fired_by = {
+        _summed_by(program, node): node.name for node in program.nodes if _integrates(program, node)
+    }
     seen_of = {name: fired_by.get(name, name) for name in fans}
     over_time: dict[str, list[int]] = {
         name: [] for name, seen in seen_of.items() if program.values[seen].spikes
@@ -96,8 +98,17 @@ def neurobench(
 
 def _integrates(program: Program, node: Node) -> bool:
     """Whether a node is neurons that make spikes of another layer's sums."""
-    given = program.values[node.reads[0]]
-    return len(node.reads) == 1 and given.dtype == "int32" and program.values[node.name].spikes
+    spikes = program.values[node.name].spikes
+    return spikes and len(node.reads) == 1 and program.values[node.reads[0]].dtype == "int32"
+
+
+def _summed_by(program: Program, node: Node) -> str:
+    """Return the layer whose sums a node integrates, the first of several that are added."""
+    nodes = {one.name: one for one in program.nodes}
+    name = node.reads[0]
+    while name in nodes and not isinstance(nodes[name], Layer) and nodes[name].reads:
+        name = nodes[name].reads[0]
+    return name
 
 
 def _mean(

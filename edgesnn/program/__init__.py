@@ -4,16 +4,19 @@ from edgesnn.program.kinds.add import Add
 from edgesnn.program.kinds.concat import Concat
 from edgesnn.program.kinds.fire import MEMBRANE_LIMIT, Fire
 from edgesnn.program.kinds.integrate import KEEP_UNIT, Integrate
+from edgesnn.program.kinds.integrator import Integrator
 from edgesnn.program.kinds.layer import Layer
 from edgesnn.program.kinds.leak import LEAK_UNIT
 from edgesnn.program.kinds.leaky import Leaky
 from edgesnn.program.kinds.pool import Pool
+from edgesnn.program.kinds.previous import Previous
 from edgesnn.program.kinds.upsample import Upsample
 from edgesnn.program.node import Node, State, StatePort, Tensor, Value
 from edgesnn.program.nodes import KINDS
 from edgesnn.program.program import (
     Program,
     from_dict,
+    has_loops,
     initial_state,
     resting_steps,
     state_ports,
@@ -30,10 +33,12 @@ __all__ = [
     "Concat",
     "Fire",
     "Integrate",
+    "Integrator",
     "Layer",
     "Leaky",
     "Node",
     "Pool",
+    "Previous",
     "Program",
     "State",
     "StatePort",
@@ -41,6 +46,7 @@ __all__ = [
     "Upsample",
     "Value",
     "from_dict",
+    "has_loops",
     "initial_state",
     "resting_steps",
     "state_ports",

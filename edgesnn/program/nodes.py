@@ -6,9 +6,11 @@ from edgesnn.program.kinds.add import Add
 from edgesnn.program.kinds.concat import Concat
 from edgesnn.program.kinds.fire import Fire
 from edgesnn.program.kinds.integrate import Integrate
+from edgesnn.program.kinds.integrator import Integrator
 from edgesnn.program.kinds.layer import Layer
 from edgesnn.program.kinds.leaky import Leaky
 from edgesnn.program.kinds.pool import Pool
+from edgesnn.program.kinds.previous import Previous
 from edgesnn.program.kinds.upsample import Upsample
 from edgesnn.program.node import Node
 
@@ -21,5 +23,7 @@ KINDS: dict[str, type[Node]] = {
     "fire": Fire,
     "leaky": Leaky,
     "integrate": Integrate,
+    "integrator": Integrator,
+    "previous": Previous,
 }
 """What a node of a bundle may be, by its field `kind`."""

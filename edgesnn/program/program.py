@@ -20,6 +20,7 @@ from edgesnn.errors import BundleError
 from edgesnn.program.check import infer
 from edgesnn.program.kinds.layer import Layer
 from edgesnn.program.kinds.layer_bounds import filtered_bounds_of, sum_bounds_of
+from edgesnn.program.kinds.previous import Previous
 from edgesnn.program.node import Node, State, StatePort, Tensor, Value
 from edgesnn.program.nodes import KINDS
 
@@ -176,6 +177,11 @@ def state_ports(program: Program) -> dict[str, StatePort]:
 def initial_state(program: Program) -> State:
     """Return the exact state before the first step: all zeros, freshly allocated."""
     return {name: np.zeros(port.shape, port.dtype) for name, port in state_ports(program).items()}
+
+
+def has_loops(program: Program) -> bool:
+    """Whether a node reads what a later one gave in the step before: it runs step by step."""
+    return any(isinstance(node, Previous) for node in program.nodes)
 
 
 def warmup_steps(program: Program) -> int | None:

@@ -1,8 +1,9 @@
 """Lava's fixed-point simulator of Loihi 2 as a backend: every node is a Lava process of its own.
 
-A model owns one Lava network, in a child that is watched (`supervised.py`). Streams take turns on it: the state of the one that runs lies in the network, those of
-the others here. What the nodes compute is their meaning in integers, on Lava's ports, in Lava's
-time; the same sums as every other backend's. See docs/loihi.md.
+A model owns one Lava network, in a child that is watched (`supervised.py`). Streams take turns on
+it: the state of the one that runs lies in the network, those of the others here. What the nodes
+compute is their meaning in integers, on Lava's ports, in Lava's time; the same sums as every other
+backend's. See docs/loihi.md.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import numpy as np
 from edgesnn.hardware.loihi.compat import import_lava
 from edgesnn.hardware.loihi.messages import RUNS, fail
 from edgesnn.hardware.loihi.session import end_session
-from edgesnn.hardware.loihi.wiring import ends
+from edgesnn.hardware.loihi.wiring import ends, inputs_of
 from edgesnn.program import Program
 from edgesnn.program.program import from_dict
 
@@ -66,12 +66,13 @@ def _built(program: Program, stock: bool, read: int, tell: int, folder: str) -> 
     common = {"program": program, "tell": tell, "folder": folder}
     source = Source(**common, fd=read)
     outputs = built(program, source.x) if stock else {"x": source.x}
+    made = {} if stock else {n.name: NodeProcess(**common, node=n) for n in program.nodes}
+    outputs |= {name: process.out for name, process in made.items()}
     for node in () if stock else program.nodes:
-        made = NodeProcess(**common, node=node)
-        source.command.connect(made.command)
-        for i, name in enumerate(node.reads):
-            outputs[name].connect(getattr(made, f"in{i}"))
-        outputs[node.name] = made.out
+        process = made[node.name]
+        source.command.connect(process.command)
+        for i, name in enumerate(inputs_of(node)):
+            outputs[name].connect(getattr(process, f"in{i}"))
     sink = Sink(**common)
     source.command.connect(sink.command)
     for i, name in enumerate(ends(program)):

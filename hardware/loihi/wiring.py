@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from edgesnn.errors import BundleError
-from edgesnn.program import Program
+from edgesnn.program import Node, Previous, Program
 
 MOST_INPUTS = 8
 """Ports of a process that take other processes' outputs."""
@@ -26,9 +26,14 @@ def check_wiring(program: Program) -> None:
         )
 
 
+def inputs_of(node: Node) -> tuple[str, ...]:
+    """Return what a node's process takes: what it reads, of a later node one step late."""
+    return (node.later,) if isinstance(node, Previous) else node.reads
+
+
 def ends(program: Program) -> list[str]:
     """Return what must have come for a step to be over: the output, and what nothing reads."""
-    read = {name for node in program.nodes for name in node.reads}
+    read = {name for node in program.nodes for name in inputs_of(node)}
     unread = [node.name for node in program.nodes if node.name not in read]
     return [program.output, *(name for name in unread if name != program.output)]
 

@@ -16,7 +16,7 @@ from edgesnn.program import Add, Concat, Layer, Node, Program, Tensor, Upsample
 from edgesnn.quantize.integers import check_exact, integers
 
 from .data import HIGHEST
-from .net import BINS, DELAYS, LAYERS, OUTPUTS, WINDOWS
+from .net import BINS, DELAYS, LAYERS, OUTPUTS
 from .scenes import STEP_US
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def flow_program(net: FlowNet, height: int, width: int) -> Program:
     Raises BundleError when a sum could leave the range in which training was exact.
     """
     delays = [(age, age + 1) for age in DELAYS]
-    tensors: dict[str, Tensor] = {"windows": _taps(WINDOWS), "delays": _taps(delays)}
+    tensors: dict[str, Tensor] = {"windows": _taps(net.shape.windows), "delays": _taps(delays)}
     inputs = {
         "near": "x",
         "middle": "near",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import contract_backends as contract
@@ -9,11 +10,18 @@ import pytest
 
 pytest.importorskip("onnx")
 
-from programs import ENCODER, READOUT, frames, gesture_shaped, random_program  # noqa: E402
+from programs import (  # noqa: E402
+    ENCODER,
+    READOUT,
+    frames,
+    gesture_shaped,
+    looping_program,
+    random_program,
+)
 
-from edgesnn.backend import Model, backend  # noqa: E402
+from edgesnn.backend import Model, backend, load_model  # noqa: E402
 from edgesnn.bundle import Bundle  # noqa: E402
-from edgesnn.errors import InputError  # noqa: E402
+from edgesnn.errors import BundleError, InputError  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
 from edgesnn.program import KINDS, Layer  # noqa: E402
 from edgesnn.program.kinds.layer_kernels import fits_int8  # noqa: E402
@@ -51,6 +59,53 @@ def test_the_contract(name: str, check: Callable[[Model], None], seed: int | Non
     check(backend(name).load(bundle(seed)))
 
 
+LOOPS = [
+    pytest.param(name, marks=contract.MARKS.get(name, []))
+    for name in contract.BACKENDS
+    if name != "events"
+]
+"""The backends that run recurrent programs; `events` refuses them by the node's name."""
+
+
+@cache
+def looping(seed: int) -> Bundle:
+    program = looping_program(seed)
+    return Bundle(program, ENCODER, READOUT, {}, export(program), {})
+
+
+@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_contract_with_loops(name: str, check: Callable[[Model], None], seed: int) -> None:
+    check(backend(name).load(looping(seed)))
+
+
+@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("seed", range(3, 20))
+def test_random_programs_with_loops(name: str, seed: int) -> None:
+    contract.check_streamed_is_the_whole_sequence(backend(name).load(looping(seed)))
+
+
+@contract.UNBUILT
+def test_loops_are_refused_by_name_and_auto_goes_on() -> None:
+    with pytest.raises(BundleError, match="before: the events backend does not run"):
+        backend("events").load(looping(0))
+    assert load_model("auto", looping(0))[0] == "onnx_cpu"
+
+
+def test_loops_matter() -> None:
+    """Most programs answer otherwise when their loop is cut."""
+    differ = 0
+    for seed in range(20):
+        program = looping_program(seed)
+        cut = dict(program.tensors)
+        cut["w_again"] = np.zeros_like(cut["w_again"])
+        xs = frames(program, 40, 1)
+        wanted = run_sequence(program, xs)
+        differ += not np.array_equal(wanted, run_sequence(replace(program, tensors=cut), xs))
+    assert differ >= 15
+
+
 @pytest.mark.parametrize("name", contract.EVERY_BACKEND)
 def test_threads(name: str) -> None:
     contract.check_threads_change_nothing(backend(name), bundle(None))
@@ -77,7 +132,8 @@ def test_the_random_programs_leave_nothing_out() -> None:
     """Every kind of node, setting and kernel occurs, and most outputs depend on the input."""
     programs = [random_program(seed) for seed in SEEDS]
     layers = [(p, n) for p in programs for n in p.nodes if isinstance(n, Layer)]
-    assert {n.kind for p in programs for n in p.nodes} == set(KINDS)
+    kinds = {n.kind for p in programs for n in p.nodes}
+    assert kinds | {n.kind for n in looping_program(0).nodes} == set(KINDS)
     assert {n.op for p in programs for n in p.nodes if n.kind == "pool"} == {"sum", "or"}
     assert {fits_int8(p, n) for p, n in layers} == {True, False}
     for setting in (

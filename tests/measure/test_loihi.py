@@ -56,21 +56,27 @@ def test_hard_limits_are_named_with_the_number(program: Program, message: str) -
 
 def test_what_is_exact_on_stock_processes_only_sometimes() -> None:
     assert row(dense(tap=2, weight=127))["way"] == "own"
-    assert row(dense(high=7))["way"] == "own"
+    counts = row(dense(high=7))
+    assert counts["way"] == "stock" and "graded messages (Loihi 2)" in counts["why"]
     assert row(dense(order=8, weight=127, tap=1))["doubts"] == ()
     assert "beyond 32,767" in row(dense(order=30, weight=127))["doubts"][0]
 
 
 def test_neurons_that_are_loihis_own() -> None:
     sums = Layer("sums", "x", "w", op="linear")
-    tensors = dense().tensors | {"current": np.zeros(4, np.int32)}
-    own = Integrate("n", "sums", "theta", "current", keep=4000, bits=6)
+    tensors = dense().tensors | {"current": np.full(4, -128, np.int32)}
+    tensors["whole"] = np.full(4, 50 * 64 + 1, np.int32)  # V > 50 in 64ths
+    tensors["odd"] = np.full(4, 50 * 64 + 2, np.int32)
+    tensors["many"] = np.array([65, 65, 129, 65], np.int32)
+    own = Integrate("n", "sums", "whole", "current", keep=4000, bits=6)
     whole = Leaky("n", "sums", "theta", "current")
     ways = []
-    for node in (own, Integrate("n", "sums", "theta", "current", bits=3), whole):
+    others = [Integrate("n", "sums", theta, "current", bits=6) for theta in ("odd", "many")]
+    others.append(Integrate("n", "sums", "whole", "current", bits=3))
+    for node in (own, *others, whole):
         made = Program("p", 1000, (10, 1, 1), 1, (sums, node), "n", tensors)
         ways.append(report_on(made)["layers"][1]["way"])
-    assert ways == ["stock", "own", "own"]
+    assert ways == ["stock", "own", "own", "own", "own"]
 
 
 def test_the_command_exits_with_1_where_a_limit_is_broken(tmp_path: Path, capsys) -> None:
@@ -98,7 +104,7 @@ def test_onnx_and_its_parity_vector(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "message"),
     [
-        (["gesture", "--to", "netx"], "--to netx is none"),
+        (["gesture", "--to", "hdf"], "--to hdf is none"),
         (["gesture", "--to", "onnx"], "needs --out PATH"),
         (["gesture", "--to", "onnx", "--out", "/nowhere/a.onnx"], "there is no folder /nowhere"),
         (["gesture", "--to", "onnx", "--out", "a.sh"], "the name must end in .onnx"),

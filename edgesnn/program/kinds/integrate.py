@@ -109,7 +109,7 @@ class Integrate(Node):
         current = per_channel(known.tensors[self.current], membrane.ndim)
         spikes = np.zeros(given[0].shape, np.uint8)
         for t, x in enumerate(given[0]):
-            total = self._left(membrane) + (x << self.bits) + current
+            total = kept(membrane, self.keep) + (x << self.bits) + current
             membrane = np.clip(total, -LIMIT, LIMIT)
             fired = membrane >= theta
             spikes[t] = fired
@@ -119,25 +119,10 @@ class Integrate(Node):
                 membrane = np.where(fired, membrane - theta, membrane)
         return spikes, {name: membrane.astype(np.int32)}
 
-    def _left(self, membrane: Tensor) -> Tensor:
-        """Return trunc(keep V / 4096), rounded towards 0; in 64 bits on the way."""
-        if self.keep == KEEP_UNIT:
-            return membrane
-        scaled = membrane.astype(np.int64) * self.keep
-        left: Tensor = np.where(scaled < 0, -(-scaled // KEEP_UNIT), scaled // KEEP_UNIT)
-        return left.astype(np.int32)
-
     def write(self, graph: Writer, known: Known, sources: list[str], out: str) -> str:
         """Leak, integrate, limit, compare and reset; states have no batch axis."""
         name, shape = self.name, known.values[self.name].shape
-        left = f"membrane_{name}"
-        if self.keep != KEEP_UNIT:
-            wide = graph.cast(left, "int64", f"wide_{name}")
-            kept = graph.constant(f"keep_{self.keep}", np.array(self.keep, np.int64))
-            unit = graph.constant(f"keep_of_{KEEP_UNIT}", np.array(KEEP_UNIT, np.int64))
-            scaled = graph.add("Mul", [wide, kept], f"scaled_{name}")
-            divided = graph.add("Div", [scaled, unit], f"divided_{name}")
-            left = graph.cast(divided, "int32", f"left_{name}")
+        left = write_kept(graph, f"membrane_{name}", self.keep, name)
         sums = graph.reshape(sources[0], shape, f"sums_of_{name}")
         if self.bits:
             factor = graph.constant(f"unit_{self.bits}", np.array(1 << self.bits, np.int32))
@@ -160,3 +145,24 @@ class Integrate(Node):
             lower = graph.add("Sub", [held, theta], f"lower_{name}")
             graph.add("Where", [fired, lower, held], f"new_membrane_{name}")
         return graph.reshape(graph.cast(fired, "uint8", f"spikes_{name}"), (1, *shape), out)
+
+
+def kept(potential: Tensor, keep: int) -> Tensor:
+    """Return trunc(keep V / 4096) of int32 potentials, rounded towards 0; in 64 bits on the way."""
+    if keep == KEEP_UNIT:
+        return potential
+    scaled = potential.astype(np.int64) * keep
+    left: Tensor = np.where(scaled < 0, -(-scaled // KEEP_UNIT), scaled // KEEP_UNIT)
+    return left.astype(np.int32)
+
+
+def write_kept(graph: Writer, potential: str, keep: int, name: str) -> str:
+    """Write `kept` of a potential of the node `name`; return its output's name."""
+    if keep == KEEP_UNIT:
+        return potential
+    wide = graph.cast(potential, "int64", f"wide_{name}")
+    share = graph.constant(f"keep_{keep}", np.array(keep, np.int64))
+    unit = graph.constant(f"keep_of_{KEEP_UNIT}", np.array(KEEP_UNIT, np.int64))
+    scaled = graph.add("Mul", [wide, share], f"scaled_{name}")
+    divided = graph.add("Div", [scaled, unit], f"divided_{name}")
+    return graph.cast(divided, "int32", f"left_{name}")

@@ -24,7 +24,8 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from edgesnn.hardware.loihi.messages import DUMP, LOAD, STEP, fail, take
-from edgesnn.hardware.loihi.wiring import MOST_INPUTS, ends, size_of
+from edgesnn.hardware.loihi.wiring import MOST_INPUTS, ends, inputs_of, size_of
+from edgesnn.program import Previous
 
 STATE = "state.npz"
 """What LOAD reads, in the folder that both sides know."""
@@ -47,7 +48,8 @@ class NodeProcess(AbstractProcess):
         super().__init__(**given)
         program, node = given["program"], given["node"]
         for i in range(MOST_INPUTS):
-            size = size_of(program, node.reads[i]) if i < len(node.reads) else 1
+            read = inputs_of(node)
+            size = size_of(program, read[i]) if i < len(read) else 1
             setattr(self, f"in{i}", InPort(shape=(size,)))
         self.command = InPort(shape=(1,))
         self.out = OutPort(shape=(size_of(program, node.name),))
@@ -123,24 +125,42 @@ class PyNode(_Told):
 
     def step(self) -> None:
         """Do what the source says."""
-        program, node = self.given["program"], self.given["node"]
+        node = self.given["node"]
         command = int(self.command.recv()[0])
-        given = [getattr(self, f"in{i}").recv() for i in range(len(node.reads))]
+        self._obey(command, node)  # before the output, which says that it is done
+        late = isinstance(node, Previous)  # it gives first, and takes what comes of that
+        if late:
+            self.out.send(self._computed(node, []) if command == STEP else self._nothing())
+        given = [getattr(self, f"in{i}").recv() for i in range(len(inputs_of(node)))]
+        if command == STEP and late:
+            later = np.asarray(given[0]).reshape(1, *node.shape)
+            self.state |= node.closed({node.later: later})
+        elif command == STEP:
+            self.out.send(self._computed(node, given))
+        elif not late:
+            self.out.send(self._nothing())
+
+    def _computed(self, node: Any, given: list[Any]) -> Any:
+        program = self.given["program"]
+        values = [
+            np.asarray(flat).astype(_dtype(program, name)).reshape(1, *_shape(program, name))
+            for flat, name in zip(given, node.reads, strict=True)
+        ]
+        value, after = node.run(program, values, self.state)
+        self.state |= after
+        return value[0].ravel().astype(np.int32)
+
+    def _nothing(self) -> Any:
+        return np.zeros(size_of(self.given["program"], self.given["node"].name), np.int32)
+
+    def _obey(self, command: int, node: Any) -> None:
+        """Load or dump the state."""
         folder = Path(self.given["folder"])
-        out = np.zeros(size_of(program, node.name), np.int32)
-        if command == STEP:
-            values = [
-                np.asarray(flat).astype(_dtype(program, name)).reshape(1, *_shape(program, name))
-                for flat, name in zip(given, node.reads, strict=True)
-            ]
-            value, self.state = node.run(program, values, self.state)
-            out[:] = value[0].ravel()
-        elif command == LOAD:
+        if command == LOAD:
             with np.load(folder / STATE, allow_pickle=False) as stored:
                 self.state = {name: stored[name] for name in self.state}
         elif command == DUMP and self.state:
             np.savez(folder / f"{node.name}.npz", **self.state)
-        self.out.send(out)
 
 
 @implements(proc=Sink, protocol=LoihiProtocol)
