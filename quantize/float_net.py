@@ -2,7 +2,10 @@
 
     weighted   X = W * s + b               convolution or linear map of spikes or counts
     pool       sums, means or OR of windows
-    neurons    H = keep V + gain (sum of its X) + current,  S = H >= theta (or >),  V = reset(H)
+    neurons    I = synapse I + sum of its X (I = X where there is no synapse)
+               H = keep V + gain I + current,  S = H >= theta (or >),  V = reset(H)
+    potentials V = keep V + gain I + current, without spikes: the output
+    before     the spikes of a later stage, one step late
 
 `run` is its meaning, in float64, step by step: what an integer program is compared with.
 """
@@ -10,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -23,7 +26,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighted:
-    """weight: (out, in / groups, kh, kw), or (out, in) of the flattened input. bias: (out,)."""
+    """weight: (out, in / groups, kh, kw), or (out, in) of the flattened input. bias: (out,).
+
+    delays: steps by which its inputs come late: one number, or (in,) of a linear map.
+    """
 
     name: str
     input: str
@@ -32,6 +38,7 @@ class Weighted:
     stride: int = 1
     padding: int = 0
     groups: int = 1
+    delays: NDArray[np.int64] | int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +53,8 @@ class Pooled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neurons:
-    """inputs: names of weighted maps, which are added. threshold: (channels,). keep, gain: see the
-    module's head. strict: whether a potential equal to the threshold is too low.
+    """inputs: names of weighted maps, which are added. threshold: (channels,). keep, gain, synapse:
+    see the module's head. strict: whether a potential equal to the threshold is too low.
     """
 
     name: str
@@ -58,9 +65,32 @@ class Neurons:
     current: float = 0.0
     reset: Literal["zero", "subtract", "none"] = "zero"
     strict: bool = False
+    synapse: float | None = None
 
 
-Stage = Weighted | Pooled | Neurons
+@dataclass(frozen=True, slots=True)
+class Potentials:
+    """inputs, keep, gain, current, synapse: as of Neurons. Nothing reads them: they are the end."""
+
+    name: str
+    inputs: tuple[str, ...]
+    keep: float = 1.0
+    gain: float = 1.0
+    current: float = 0.0
+    synapse: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the neurons `later` fired one step before, of so many features."""
+
+    name: str
+    later: str
+    features: int
+
+
+Stage = Weighted | Pooled | Neurons | Potentials | Before
+State = dict[str, Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,19 +114,34 @@ class FloatNet:
 
     def run(self, xs: NDArray[Any]) -> dict[str, Floats]:
         """Take xs (T, *shape); return every stage's output over time, (T, ...)."""
-        values: dict[str, Floats] = {"x": np.asarray(xs, np.float64)}
+        xs, state = np.asarray(xs, np.float64), State()
+        loops = [stage for stage in self.stages if isinstance(stage, Before)]
+        if not loops:
+            return self._stretch(xs, state)
+        steps = []
+        for x in xs:
+            values = self._stretch(x[None], state)
+            for loop in loops:
+                state[loop.name] = values[loop.later].reshape(-1)
+            steps.append(values)
+        return {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
+
+    def _stretch(self, xs: Floats, state: State) -> dict[str, Floats]:
+        values: dict[str, Floats] = {"x": xs}
         for stage in self.stages:
-            values[stage.name] = _run(stage, values)
+            values[stage.name] = _run(stage, values, state)
         return values
 
 
 def _shape(stage: Stage, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
-    if isinstance(stage, Neurons):
+    if isinstance(stage, Before):
+        return (stage.features,)
+    if isinstance(stage, Neurons | Potentials):
         shapes = {known[name] for name in stage.inputs}
         if len(shapes) != 1:
             raise InputError(f"{stage.name}: adds {sorted(shapes)}, which are not alike")
         (shape,) = shapes
-        if len(stage.threshold) != shape[0]:
+        if isinstance(stage, Neurons) and len(stage.threshold) != shape[0]:
             raise InputError(f"{stage.name}: {len(stage.threshold)} thresholds for {shape[0]}")
         return shape
     given = known[stage.input]
@@ -120,12 +165,14 @@ def _shape(stage: Stage, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...
     return out, height, width
 
 
-def _run(stage: Stage, values: Mapping[str, Floats]) -> Floats:
-    if isinstance(stage, Neurons):
+def _run(stage: Stage, values: Mapping[str, Floats], state: State) -> Floats:
+    if isinstance(stage, Before):
+        return state.get(stage.name, np.zeros(stage.features))[None]
+    if isinstance(stage, Neurons | Potentials):
         total = values[stage.inputs[0]]
         for name in stage.inputs[1:]:
             total = total + values[name]
-        return _fired(stage, total)
+        return _integrated(stage, total, state)
     given = values[stage.input]
     if isinstance(stage, Pooled):
         size, (steps, channels, height, width) = stage.size, given.shape
@@ -134,6 +181,7 @@ def _run(stage: Stage, values: Mapping[str, Floats]) -> Floats:
         if stage.op == "or":
             return np.asarray(windows.max((3, 5)))
         return np.asarray(windows.sum((3, 5)) if stage.op == "sum" else windows.mean((3, 5)))
+    given = _delayed(stage, given, state)
     if stage.weight.ndim == 2:
         linear: Floats = given.reshape(len(given), -1) @ stage.weight.T + stage.bias
         return linear
@@ -155,16 +203,53 @@ def _convolved(stage: Weighted, x: Floats) -> Floats:
     return sums.reshape(len(x), out, height, width) + stage.bias[:, None, None]
 
 
-def _fired(stage: Neurons, sums: Floats) -> Floats:
-    theta = stage.threshold.reshape(-1, *[1] * (sums.ndim - 2))
-    v = np.zeros(sums.shape[1:])
-    spikes = np.zeros_like(sums)
+def _delayed(stage: Weighted, x: Floats, state: State) -> Floats:
+    """Return the input as it was `delays` steps ago, nothing before the first."""
+    most = int(np.max(stage.delays))
+    if not most:
+        return x
+    name = f"late {stage.name}"
+    past = state.get(name, np.zeros((most, *x.shape[1:])))
+    whole = np.concatenate([past, x])
+    state[name] = whole[len(whole) - most :]
+    if isinstance(stage.delays, int):
+        return whole[: len(x)]
+    flat = whole.reshape(len(whole), -1)
+    at = np.arange(len(x))[:, None] + most - stage.delays[None]
+    return np.take_along_axis(flat, at, axis=0)
+
+
+def _integrated(stage: Neurons | Potentials, sums: Floats, state: State) -> Floats:
+    """Return the spikes of neurons, or the potentials; what is left of them goes into the state."""
+    spiking = isinstance(stage, Neurons)
+    theta = stage.threshold.reshape(-1, *[1] * (sums.ndim - 2)) if spiking else np.inf
+    v = state.get(stage.name, np.zeros(sums.shape[1:]))
+    i = state.get(f"synapse {stage.name}", np.zeros(sums.shape[1:]))
+    found = np.zeros_like(sums)
     for t, x in enumerate(sums):
-        v = stage.keep * v + stage.gain * x + stage.current
+        i = x if stage.synapse is None else stage.synapse * i + x
+        v = stage.keep * v + stage.gain * i + stage.current
+        if not isinstance(stage, Neurons):
+            found[t] = v
+            continue
         fired = v > theta if stage.strict else v >= theta
-        spikes[t] = fired
+        found[t] = fired
         if stage.reset == "zero":
             v = np.where(fired, 0.0, v)
         elif stage.reset == "subtract":
             v = np.where(fired, v - theta, v)
-    return spikes
+    state[stage.name], state[f"synapse {stage.name}"] = v, i
+    return found
+
+
+def of_row(stage: Stage, features: int) -> Stage:
+    """Return a stage whose reading of (features,) reads (2, 1, features): OFF counts nothing."""
+    if getattr(stage, "input", "") != "x":
+        return stage
+    if not isinstance(stage, Weighted) or stage.weight.ndim != 2:
+        raise InputError(f"{stage.name}: features are read by linear maps only")
+    weight = np.concatenate([np.zeros_like(stage.weight), stage.weight], axis=1)
+    delays = stage.delays
+    if not isinstance(delays, int):
+        delays = np.concatenate([delays, delays])
+    return replace(stage, weight=weight, delays=delays)

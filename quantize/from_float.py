@@ -3,28 +3,45 @@
 Weights become int8 with one unit s per output channel, s = max |w| / 127, and the neuron's gain and
 the factor of a mean before it go into them. Thresholds and currents are counted in s / 2**bits,
 with as many bits as int32 holds, 8 at most; leaks in 4096ths. Spikes stay 0 and 1.
+
+Where one large weight makes the unit of its channel too coarse for the others, `wide` gives weights
+14 bits: w = 100 a + b in two layers of int8, the first behind a tap of 100.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import BundleError, InputError
-from edgesnn.hardware.reference import trace
-from edgesnn.program import Add, Integrate, Layer, Node, Pool, Program, Tensor, initial_state
+from edgesnn.program import (
+    Add,
+    Integrate,
+    Integrator,
+    Layer,
+    Node,
+    Pool,
+    Previous,
+    Program,
+    Tensor,
+    Value,
+)
+from edgesnn.program.check import values_of
 from edgesnn.program.kinds.integrate import KEEP_UNIT, LIMIT
 
-from .float_net import FloatNet, Floats, Neurons, Pooled, Weighted
+from .float_net import Before, FloatNet, Floats, Neurons, Pooled, Potentials, Weighted
 
 _MOST_BITS = 8
+_WIDE = 100
+"""What the coarse one of two layers counts: |w| up to 12,700 becomes 100 a + b with int8 both."""
 _FLOAT32 = 1e-7
 """Differences of leaks that float32 has already."""
+
+
+WEIGHT_LIMIT = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +69,21 @@ class Converted:
     approximations: tuple[str, ...]
 
 
-def converted(net: FloatNet, *, name: str, step_us: int, highest: int) -> Converted:
+def converted(
+    net: FloatNet, *, name: str, step_us: int, highest: int, wide: bool = False
+) -> Converted:
     """Return the integer program of a float network; x holds counts up to `highest`.
 
-    Raises InputError that names a stage which cannot be carried over.
+    wide: weights of 14 bits instead of 8. Raises InputError that names a stage which cannot be
+    carried over.
     """
-    return _Converter(net, name, step_us, highest).made()
+    return _Converter(net, name, step_us, highest, wide).made()
 
 
 class _Converter:
-    def __init__(self, net: FloatNet, name: str, step_us: int, highest: int) -> None:
+    def __init__(self, net: FloatNet, name: str, step_us: int, highest: int, wide: bool) -> None:
         self._net, self._name, self._step_us, self._highest = net, name, step_us, highest
+        self._most = _WIDE * WEIGHT_LIMIT if wide else WEIGHT_LIMIT
         self._nodes: list[Node] = []
         self._tensors: dict[str, Tensor] = {}
         self._factor: dict[str, float] = {"x": 1.0}
@@ -75,7 +96,9 @@ class _Converter:
         for stage in self._net.stages:
             if isinstance(stage, Pooled):
                 self._pool(stage, shapes[stage.input])
-            elif isinstance(stage, Neurons):
+            elif isinstance(stage, Before):
+                self._nodes.append(Previous(stage.name, stage.later, (stage.features,)))
+            elif isinstance(stage, Neurons | Potentials):
                 self._neurons(stage)
         last = self._net.stages[-1]
         if isinstance(last, Weighted):
@@ -96,6 +119,14 @@ class _Converter:
         except BundleError as error:
             raise InputError(f"{self._net.about}: {error}") from error
 
+    def _largest(self, name: str) -> int:
+        """Return the bound of a node's |values|, of the program as far as it is."""
+        x = Value(self._net.shape, 0, self._highest, "uint8")
+        try:
+            return values_of(self._nodes, self._tensors, x)[name].largest
+        except BundleError as error:
+            raise InputError(f"{self._net.about}: {error}") from error
+
     def _pool(self, stage: Pooled, given: tuple[int, ...]) -> None:
         if given[1] % stage.size or given[2] % stage.size:
             raise InputError(
@@ -110,80 +141,137 @@ class _Converter:
         folded = ", its factor in the next weights" if stage.op == "mean" else ""
         self._layers.append(LayerReport(stage.name, f"pool, {stage.op}", f"Pool{folded}"))
 
-    def _neurons(self, stage: Neurons) -> None:
+    def _neurons(self, stage: Neurons | Potentials) -> None:
         parts = [self._weighted[name] for name in stage.inputs]
         real = [part.weight * (stage.gain * self._factor.get(part.input, 1.0)) for part in parts]
-        unit = np.max([np.abs(w).reshape(len(w), -1).max(1) for w in real], axis=0) / 127
-        unit = np.where(unit > 0, unit, 1.0)
-        errors = []
-        for part, weight in zip(parts, real, strict=True):
-            errors.append(self._layer(part, weight, unit))
-        sums = parts[0].name
-        if len(parts) > 1:
-            sums = f"sum_{stage.name}"
-            self._nodes.append(Add(sums, tuple(part.name for part in parts)))
-        current = stage.current + stage.gain * np.sum([part.bias for part in parts], axis=0)
-        bits = self._bits(sums, stage, unit, current)
+        peak = np.max([np.abs(w).reshape(len(w), -1).max(1) for w in real], axis=0)
+        if isinstance(stage, Potentials):  # which are compared with each other: one unit
+            peak = np.full(len(peak), peak.max())
+        unit = np.where(peak > 0, peak / self._most, 1.0)
+        sums, errors = self._summed(stage.name, parts, real, unit)
+        bias = stage.gain * np.sum([part.bias for part in parts], axis=0)
+        synapse = None if stage.synapse is None else self._leak(stage.name, stage.synapse)
+        bits = self._bits(sums, stage, unit, bias, synapse)
         scale = 2.0**bits / unit
-        theta = stage.threshold * scale
-        whole = np.floor(theta) + 1 if stage.strict else np.ceil(theta - 1e-6)
-        self._tensors[f"theta_{stage.name}"] = np.clip(whole, 1, LIMIT - 1).astype(np.int32)
-        currents = np.rint(np.broadcast_to(current * scale, unit.shape))
-        self._tensors[f"current_{stage.name}"] = currents.astype(np.int32)
-        keep = round(stage.keep * KEEP_UNIT)
-        off = abs(keep / KEEP_UNIT - stage.keep)
-        if off > _FLOAT32:
-            self._notes.append(
-                f"{stage.name}: a leak of {stage.keep:.6f} a step became {keep} / {KEEP_UNIT} (off "
-                f"by {off:.1e})"
-            )
-        self._nodes.append(
-            Integrate(
-                stage.name,
-                sums,
-                f"theta_{stage.name}",
-                f"current_{stage.name}",
-                keep=keep,
-                bits=bits,
-                reset=stage.reset,
-            )
-        )
+        own, finer = sums, bits
+        if synapse is not None:
+            own, finer = f"synapse_{stage.name}", 0
+            current = self._currents(own, bias * scale)
+            self._nodes.append(Integrator(own, sums, current, synapse, bits))
+            bias = np.zeros_like(bias)
+        current = self._currents(stage.name, (bias + stage.current) * scale)
+        keep = self._leak(stage.name, stage.keep)
+        if isinstance(stage, Neurons):
+            theta = stage.threshold * scale
+            whole = np.floor(theta) + 1 if stage.strict else np.ceil(theta - 1e-6)
+            name = f"theta_{stage.name}"
+            self._tensors[name] = np.clip(whole, 1, LIMIT - 1).astype(np.int32)
+            self._nodes.append(Integrate(stage.name, own, name, current, keep, finer, stage.reset))
+        else:
+            self._nodes.append(Integrator(stage.name, own, current, keep, finer))
+        told = "" if synapse is None else f", its current keeps {synapse} / {KEEP_UNIT}"
         leak = "" if keep == KEEP_UNIT else f", keeps {keep} / {KEEP_UNIT}"
+        reset = f", reset {stage.reset}" if isinstance(stage, Neurons) else ""
         self._layers.append(
             LayerReport(
                 stage.name,
-                f"{' + '.join(_told(part) for part in parts)}, neurons",
-                f"int8, {bits} bits finer, reset {stage.reset}{leak}",
-                worst_bound=self._program().values[sums].largest,
+                f"{' + '.join(_told(part) for part in parts)}, "
+                f"{'neurons' if isinstance(stage, Neurons) else 'potentials'}",
+                f"{'int8' if self._most == WEIGHT_LIMIT else '14 bits'}, {bits} bits finer{reset}"
+                f"{leak}{told}",
+                worst_bound=self._largest(sums),
                 weight_error=float(np.mean(errors)),
             )
         )
 
-    def _bits(self, sums: str, stage: Neurons, unit: Floats, current: Floats) -> int:
+    def _summed(
+        self, name: str, parts: list[Weighted], real: list[Floats], unit: Floats
+    ) -> tuple[str, list[float]]:
+        """Add weighted maps' layers; return the node of their sum, and the weights' errors."""
+        names: list[str] = []
+        errors = []
+        for part, weight in zip(parts, real, strict=True):
+            own, error = self._layer(part, weight, unit)
+            names += own
+            errors.append(error)
+        if len(names) == 1:
+            return names[0], errors
+        self._nodes.append(Add(f"sum_{name}", tuple(names)))
+        return f"sum_{name}", errors
+
+    def _currents(self, name: str, values: Floats) -> str:
+        self._tensors[f"current_{name}"] = np.rint(values).astype(np.int32)
+        return f"current_{name}"
+
+    def _leak(self, name: str, real: float) -> int:
+        """Return a leak in 4096ths, and note what that costs."""
+        keep = round(real * KEEP_UNIT)
+        off = abs(keep / KEEP_UNIT - real)
+        if off > _FLOAT32:
+            self._notes.append(
+                f"{name}: a leak of {real:.6f} a step became {keep} / {KEEP_UNIT} (off by "
+                f"{off:.1e})"
+            )
+        return keep
+
+    def _bits(
+        self,
+        sums: str,
+        stage: Neurons | Potentials,
+        unit: Floats,
+        bias: Floats,
+        synapse: int | None,
+    ) -> int:
         """Return how many bits below the unit thresholds, currents and potentials may have."""
-        largest = self._program().values[sums].largest
-        own = max(float(np.abs(current / unit).max()), float((stage.threshold / unit).max()))
+        largest = self._largest(sums)
+        gathered = 1.0
+        if synapse is not None:  # a current that leaks gathers so many steps' inputs
+            gathered = KEEP_UNIT / max(1, KEEP_UNIT - synapse)
+        own = float(np.abs((bias + stage.current) / unit).max())
+        if isinstance(stage, Neurons):
+            own = max(own, float((stage.threshold / unit).max()))
         for bits in range(_MOST_BITS, -1, -1):
-            if (largest + math.ceil(own)) * 2**bits < LIMIT // 2:
+            if (largest + math.ceil(own)) * gathered * 2**bits < LIMIT // 2:
                 return bits
         raise InputError(f"{stage.name}: sums up to {largest} and {own:.3g} do not fit int32")
 
-    def _layer(self, part: Weighted, weight: Floats, unit: Floats) -> float:
+    def _layer(self, part: Weighted, weight: Floats, unit: Floats) -> tuple[list[str], float]:
+        """Add the layer, or two of them for wide weights; return their names and the error."""
         by = unit.reshape(-1, *[1] * (weight.ndim - 1))
-        whole = np.clip(np.rint(weight / by), -127, 127)
-        self._tensors[f"w_{part.name}"] = whole.astype(np.int8)
+        whole = np.clip(np.rint(weight / by), -self._most, self._most).astype(np.int64)
+        error = float(np.abs(whole * by - weight).mean() / max(np.abs(weight).mean(), 1e-12))
+        if self._most == WEIGHT_LIMIT:
+            return [self._one(part, part.name, whole, 1)], error
+        coarse = np.rint(whole / _WIDE).astype(np.int64)
+        names = [self._one(part, f"{part.name}_coarse", coarse, _WIDE)]
+        names.append(self._one(part, part.name, whole - _WIDE * coarse, 1))
+        return names, error
+
+    def _one(self, part: Weighted, name: str, whole: NDArray[np.int64], tap: int) -> str:
+        self._tensors[f"w_{name}"] = whole.astype(np.int8)
+        taps = delays = None
+        late = part.delays if isinstance(part.delays, int) else 0
+        if late or tap != 1:
+            taps = f"taps_{name}"
+            self._tensors[taps] = np.zeros((1, late + 1), np.int8)
+            self._tensors[taps][0, late] = tap
+        if not isinstance(part.delays, int):
+            delays = f"delays_{name}"
+            self._tensors[delays] = np.broadcast_to(part.delays, whole.shape).astype(np.int8)
         self._nodes.append(
             Layer(
-                part.name,
+                name,
                 part.input,
-                f"w_{part.name}",
-                op="conv" if weight.ndim == 4 else "linear",
+                f"w_{name}",
+                taps,
+                op="conv" if whole.ndim == 4 else "linear",
                 stride=part.stride,
                 padding=part.padding,
                 groups=part.groups,
+                delays=delays,
             )
         )
-        return float(np.abs(whole * by - weight).mean() / max(np.abs(weight).mean(), 1e-12))
+        return name
 
     def _output(self, part: Weighted) -> None:
         if part.bias.any():
@@ -192,15 +280,15 @@ class _Converter:
                 "train the last layer without one"
             )
         weight = part.weight * self._factor.get(part.input, 1.0)
-        unit = np.full(len(weight), max(float(np.abs(weight).max()), 1e-12) / 127)
-        error = self._layer(part, weight, unit)
+        unit = np.full(len(weight), max(float(np.abs(weight).max()), 1e-12) / self._most)
+        name, errors = self._summed(f"end_{part.name}", [part], [weight], unit)
         self._layers.append(
             LayerReport(
                 part.name,
                 f"{_told(part)}, output",
                 "int8, one unit for all",
-                worst_bound=self._program().values[part.name].largest,
-                weight_error=error,
+                worst_bound=self._largest(name),
+                weight_error=errors[0],
             )
         )
 
@@ -210,31 +298,3 @@ def _told(part: Weighted) -> str:
         return f"linear {part.weight.shape[1]} to {part.weight.shape[0]}"
     out, _, kh, kw = part.weight.shape
     return f"conv {kh}x{kw} to {out}" + (f", stride {part.stride}" if part.stride > 1 else "")
-
-
-def compared(net: FloatNet, made: Converted, clips: list[NDArray[np.uint8]]) -> Converted:
-    """Return a conversion with the agreement of every layer's spikes on clips (T, *shape)."""
-    names = [stage.name for stage in net.stages if isinstance(stage, Neurons)]
-    same: Mapping[str, list[float]] = {name: [] for name in names}
-    rates: Mapping[str, list[float]] = {name: [] for name in names}
-    for xs in clips:
-        wanted, state = net.run(xs), initial_state(made.program)
-        found: dict[str, list[Any]] = {name: [] for name in names}
-        for x in xs:
-            outputs, state = trace(made.program, x, state)
-            for name in names:
-                found[name].append(outputs[name])
-        for name in names:
-            same[name].append(float((np.stack(found[name]) == wanted[name]).mean()))
-            rates[name].append(float(wanted[name].mean()))
-    layers = tuple(
-        replace(
-            layer,
-            agreement=float(np.mean(same[layer.name])),
-            rate=float(np.mean(rates[layer.name])),
-        )
-        if same.get(layer.name)
-        else layer
-        for layer in made.layers
-    )
-    return replace(made, layers=layers)

@@ -4,39 +4,41 @@ Continuous neurons are stepped as their convention says, with dt = one step:
 
     nir       tau dv/dt = (v_leak - v) + r I by Euler:  keep = 1 - dt / tau,  gain = r dt / tau
     sinabs    exactly over a step:                      keep = exp(-dt / tau), gain = r (1 - keep)
-    IF        dv/dt = r I: gain = r, as every framework steps it
+    IF, I     dv/dt = r I: gain = r, as every framework steps it
+    CubaLIF   tau_syn di/dt = w_in X - i the same way, and then the potential with the new current
 
 A potential at the threshold fires (nir: > in the paper's text, >= in sinabs; equal only for exact
 ties). After a spike a neuron starts from v_reset, or lower by the threshold with reset "subtract".
+An edge that closes a circle is read one step late. Features, (n,), become a row of n pixels, of
+which ON events count: so that a sensor, or a recording, can feed them.
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.errors import InputError, MissingDependency
+from edgesnn.errors import InputError
 
-from .float_net import FloatNet, Floats, Neurons, Pooled, Stage, Weighted
+from .float_net import Before, FloatNet, Neurons, Pooled, Potentials, Stage, Weighted, of_row
+from .nir_graph import PASSING, Graph, input_shape, read_graph
+from .nir_values import both, by_channel, finite, one
 
 CONVENTIONS = ("nir", "sinabs")
-_MOST_VALUES = 50_000_000
-_KNOWN = "Affine, Linear, Conv2d, IF, LIF, Threshold, SumPool2d, AvgPool2d, Flatten, Input, Output"
-_INSTEAD = {
-    "CubaLIF": "its synaptic current is not carried over yet; train with LIF",
-    "CubaLI": "a leaky integrator without spikes is not carried over yet; end with LIF or Affine",
-    "LI": "a leaky integrator without spikes is not carried over yet; end with LIF or Affine",
-    "I": "an integrator without spikes is not carried over yet; end with IF or Affine",
-    "Conv1d": "one-dimensional convolutions are not carried over yet; use Conv2d of height 1",
-    "Delay": "delays are not carried over yet",
-    "Scale": "put the factor into the weights before or behind it",
-    "NIRGraph": "subgraphs are not carried over yet; write the graph flat",
-}
+_KNOWN = (
+    "Affine, Linear, Conv1d, Conv2d, IF, LIF, CubaLIF, LI, CubaLI, I, Threshold, Scale, Delay, "
+    "SumPool2d, AvgPool2d, Flatten, Input, Output, subgraphs"
+)
+_WEIGHTED = ("Affine", "Linear", "Conv1d", "Conv2d")
+_INTEGRATING = ("IF", "LIF", "CubaLIF", "Threshold", "LI", "CubaLI", "I")
+_ENDS = ("LI", "CubaLI", "I")
+_LATEST = 127
 Reset = Literal["zero", "subtract"]
 
 
@@ -49,101 +51,50 @@ def read_nir(
     """
     if convention not in CONVENTIONS:
         raise InputError(f"--convention {convention} is none; give {' or '.join(CONVENTIONS)}")
-    nodes, edges = _graph(path)
-    order = _ordered(nodes, edges, path)
-    before = defaultdict(list)
-    for source, target in edges:
-        before[target].append(source)
-    return _Reader(path, nodes, before, step_us * 1e-6, convention, reset).net(order)
-
-
-def _graph(path: Path) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    try:
-        import nir  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise MissingDependency('reading .nir needs nir: pip install ".[nir]"') from error
-    try:
-        graph = nir.read(path, type_check=False)
-        nodes = dict(graph.nodes)
-        edges = sorted({(str(a), str(b)) for a, b in graph.edges})
-    except Exception as error:  # h5py and nir raise many kinds
-        said = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f"{path} is not a readable NIR graph: {said[0][:200]}") from error
-    values = sum(np.size(v) for node in nodes.values() for v in vars(node).values())
-    if values > _MOST_VALUES:
-        raise InputError(f"{path} holds {values:,} numbers; edgesnn takes {_MOST_VALUES:,}")
-    for source, target in edges:
-        for name in (source, target):
-            if name not in nodes:
-                raise InputError(f"{path}: an edge names {name!r}, which is no node")
-    return nodes, edges
-
-
-def _ordered(nodes: dict[str, Any], edges: list[tuple[str, str]], path: Path) -> list[str]:
-    """Return the nodes, each behind all that it reads; raises InputError for circles."""
-    waiting = {name: {a for a, b in edges if b == name} for name in nodes}
-    order: list[str] = []
-    while waiting:
-        ready = sorted(name for name, needs in waiting.items() if needs <= set(order))
-        if not ready:
-            raise InputError(
-                f"{path}: {', '.join(sorted(waiting))} read each other in a circle: recurrent "
-                "edges are not carried over yet"
-            )
-        order += ready
-        for name in ready:
-            del waiting[name]
-    return order
+    return _Reader(read_graph(path), step_us * 1e-6, convention, reset).net()
 
 
 class _Reader:
-    def __init__(
-        self,
-        path: Path,
-        nodes: dict[str, Any],
-        before: dict[str, list[str]],
-        dt: float,
-        convention: str,
-        reset: Reset | None,
-    ) -> None:
-        self._path, self._nodes, self._before = path, nodes, before
+    def __init__(self, graph: Graph, dt: float, convention: str, reset: Reset | None) -> None:
+        self._path, self._graph, self._nodes = graph.path, graph, graph.nodes
+        self._before: dict[str, list[str]] = defaultdict(list)
+        for source, target in graph.edges:
+            self._before[target].append(source)
         self._dt, self._convention, self._reset = dt, convention, reset
         self._stages: list[Stage] = []
         self._named: dict[str, str] = {}  # of nodes: the stage that gives their output
+        self._late: dict[str, NDArray[np.int64] | int] = {}  # of Delays: steps
+        self._scaled: dict[str, float] = {}  # of Scales of spikes: the factor
         self._notes: list[str] = []
 
-    def net(self, order: list[str]) -> FloatNet:
-        kinds = {name: type(self._nodes[name]).__name__ for name in order}
-        inputs = [name for name in order if kinds[name] == "Input"]
-        outputs = [name for name in order if kinds[name] == "Output"]
-        for names, what in ((inputs, "input"), (outputs, "output")):
+    def net(self) -> FloatNet:
+        """Return the network; raises InputError."""
+        graph = self._graph
+        for names, what in ((graph.inputs, "input"), (graph.outputs, "output")):
             if len(names) != 1:
                 raise InputError(f"{self._path} has {len(names)} nodes of {what}; wanted one")
-        shape = self._input_shape(inputs[0], order, kinds)
-        for name in order:
-            if kinds[name] not in ("Input", "Output"):
-                self._add(name, kinds[name])
-        (last,) = self._reads(outputs[0], 1)
+        (first,), (end,) = graph.inputs, graph.outputs
+        shape = input_shape(graph, first)
+        self._named[first] = "x"
+        features = shape[0] if shape[1:] == (1, 1) else 0
+        for name in graph.order:
+            if name not in (first, end):
+                self._add(name, graph.kind(name))
+        (last,) = self._reads(end, 1)
         if not self._stages or self._stages[-1].name != last:
-            raise InputError(f"{self._path}: what {outputs[0]} reads is not the end of the graph")
-        net = FloatNet(shape, tuple(self._stages), self._path.name, tuple(self._notes))
+            raise InputError(f"{self._path}: what {end} reads is not the end of the graph")
+        stages = [self._closed(stage) for stage in self._stages]
+        if features:
+            shape, stages = (2, 1, features), [of_row(stage, features) for stage in stages]
+        net = FloatNet(shape, tuple(stages), self._path.name, tuple(self._notes))
         net.shapes()
         return net
 
-    def _input_shape(
-        self, name: str, order: list[str], kinds: dict[str, str]
-    ) -> tuple[int, int, int]:
-        found = getattr(self._nodes[name], "input_type", {}) or {}
-        shape = tuple(int(n) for n in np.ravel(found.get("input", ())))
-        if len(shape) == 1:
-            shape = (shape[0], 1, 1)
-        if len(shape) != 3 or min(shape) < 1 or int(np.prod(shape)) > 1 << 24:
-            raise InputError(
-                f"{self._path}: the input {name} is of shape {shape}; wanted (channels, height, "
-                "width), or (features,)"
-            )
-        self._named[name] = "x"
-        return shape[0], shape[1], shape[2]
+    def _closed(self, stage: Stage) -> Stage:
+        """Return a stage, a loop with the name of the neurons that close it."""
+        if not isinstance(stage, Before):
+            return stage
+        return replace(stage, later=self._named[stage.later])
 
     def _reads(self, name: str, most: int | None = None) -> list[str]:
         sources = self._before[name]
@@ -157,125 +108,174 @@ class _Reader:
     def _add(self, name: str, kind: str) -> None:
         own, node = f"n_{len(self._stages)}", self._nodes[name]
         where = f"{self._path}: {name} ({kind})"
-        if kind == "Flatten":
+        earlier = next(iter(self._before[name]), "")
+        # what is late and scaled stays so until weights take it
+        self._late[name] = self._late.get(earlier, 0)
+        self._scaled[name] = self._scaled.get(earlier, 1.0)
+        if kind in PASSING:
             (self._named[name],) = self._reads(name, 1)
             return
-        if kind in ("Affine", "Linear", "Conv2d"):
-            (source,) = self._reads(name, 1)
+        if kind == "Delay":
+            self._delay(name, node, where)
+            return
+        if kind == "Scale":
+            self._scale(own, name, node, where)
+            return
+        if kind in _WEIGHTED:
+            source = self._source(name, own, node)
+            own = f"n_{len(self._stages)}"
             stage: Stage = self._weighted(own, source, node, kind, where)
+            late, factor = self._late.pop(name), self._scaled.pop(name)
+            if not isinstance(late, int) and kind not in ("Affine", "Linear"):
+                raise InputError(f"{where}: its inputs have several delays; one is carried over")
+            stage = replace(stage, delays=late, weight=stage.weight * factor)
         elif kind in ("SumPool2d", "AvgPool2d"):
             (source,) = self._reads(name, 1)
             stage = self._pooled(own, source, node, kind, where)
-        elif kind in ("IF", "LIF", "Threshold"):
+        elif kind in _INTEGRATING:
             stage = self._neurons(own, tuple(self._reads(name)), node, kind, where)
         else:
-            hint = _INSTEAD.get(kind, "it is not carried over")
-            raise InputError(f"{where}: {hint}; what is: {_KNOWN}")
+            raise InputError(f"{where}: it is not carried over; what is: {_KNOWN}")
         self._stages.append(stage)
         self._named[name] = own
 
+    def _source(self, name: str, own: str, node: Any) -> str:
+        """Return the stage that a weighted map reads; a loop's becomes a stage of its own."""
+        late = [source for source, target in self._graph.late if target == name]
+        if not late:
+            return self._reads(name, 1)[0]
+        weight = np.shape(node.weight)
+        if len(late) > 1 or self._before[name] or len(weight) != 2:
+            raise InputError(
+                f"{self._path}: {name} closes a loop; it must be linear and read those neurons "
+                "alone"
+            )
+        self._stages.append(Before(own, late[0], int(weight[1])))
+        return own
+
+    def _delay(self, name: str, node: Any, where: str) -> None:
+        """Note how late a node's output comes, in whole steps."""
+        (source,) = self._reads(name, 1)
+        real = finite(node.delay, where, "delay").ravel() / self._dt
+        steps = np.rint(real).astype(np.int64)
+        if (np.abs(real - steps) > 1e-3).any():
+            self._notes.append(f"{name}: delays were rounded to steps of {self._dt * 1e6:g} us")
+        whole = steps + self._late[name]
+        if (whole < 0).any() or (whole > _LATEST).any():
+            raise InputError(
+                f"{where}: delays of {int(whole.min())} to {int(whole.max())} steps; 0 to "
+                f"{_LATEST} are carried over"
+            )
+        late = int(whole[0]) if (whole == whole[0]).all() else whole
+        weighted = {stage.name: stage for stage in self._stages}.get(source)
+        if not isinstance(weighted, Weighted):
+            self._late[name], self._named[name] = late, source
+            return
+        # Late sums are the sums of late inputs.
+        before = weighted.delays
+        if not isinstance(late, int) or not isinstance(before, int) or weighted.bias.any():
+            raise InputError(
+                f"{where}: behind weights one delay is carried over, without a bias; put it on "
+                "their inputs"
+            )
+        self._named[name] = f"n_{len(self._stages)}"
+        self._stages.append(replace(weighted, name=self._named[name], delays=before + late))
+
+    def _scale(self, own: str, name: str, node: Any, where: str) -> None:
+        """Put factors into a copy of the weights before them."""
+        (source,) = self._reads(name, 1)
+        before = {stage.name: stage for stage in self._stages}.get(source)
+        if not isinstance(before, Weighted):  # a number, for the weights behind it
+            self._scaled[name] *= one(node.scale, where, "scale")
+            self._named[name] = source
+            return
+        scale = by_channel(node.scale, where, "scale", least=None)
+        scale = np.broadcast_to(scale, before.bias.shape)
+        factor = scale.reshape(-1, *[1] * (before.weight.ndim - 1))
+        weight, bias = before.weight * factor, before.bias * scale
+        self._stages.append(replace(before, name=own, weight=weight, bias=bias))
+        self._named[name] = own
+
     def _weighted(self, own: str, source: str, node: Any, kind: str, where: str) -> Weighted:
-        weight = _finite(node.weight, where, "weight")
-        bias = _finite(getattr(node, "bias", np.zeros(weight.shape[0])), where, "bias")
-        if weight.ndim != (4 if kind == "Conv2d" else 2) or bias.shape != weight.shape[:1]:
+        weight = finite(node.weight, where, "weight")
+        bias = finite(getattr(node, "bias", np.zeros(weight.shape[0])), where, "bias")
+        axes = {"Conv2d": 4, "Conv1d": 3}.get(kind, 2)
+        if weight.ndim != axes or bias.shape != weight.shape[:1]:
             raise InputError(f"{where}: weight of {weight.shape} and bias of {bias.shape}")
-        if kind != "Conv2d":
+        if axes == 2:
             return Weighted(own, source, weight, bias)
-        if _both(node.dilation, where, "dilation") != 1:
+        if both(node.dilation, where, "dilation") != 1:
             raise InputError(f"{where}: dilated kernels are not carried over")
-        stride, padding = _both(node.stride, where, "stride"), node.padding
+        stride, padding = both(node.stride, where, "stride"), node.padding
         if isinstance(padding, str):
             if padding not in ("same", "valid") or len(set(weight.shape[2:])) != 1:
                 raise InputError(f"{where}: padding {padding!r} of a kernel of {weight.shape[2:]}")
             if padding == "same" and (stride != 1 or weight.shape[2] % 2 == 0):
                 raise InputError(f"{where}: padding 'same' needs stride 1 and odd kernels")
             padding = weight.shape[2] // 2 if padding == "same" else 0
+        if kind == "Conv1d":  # an image of one row; rows of zeros take what padding adds
+            rows = 2 * both(padding, where, "padding") + 1
+            wide = np.zeros((*weight.shape[:2], rows, weight.shape[2]))
+            wide[:, :, rows // 2] = weight
+            weight = wide
         return Weighted(
             own,
             source,
             weight,
             bias,
             stride=stride,
-            padding=_both(padding, where, "padding"),
+            padding=both(padding, where, "padding"),
             groups=int(node.groups),
         )
 
     def _pooled(self, own: str, source: str, node: Any, kind: str, where: str) -> Pooled:
-        size, stride = (_both(getattr(node, n), where, n) for n in ("kernel_size", "stride"))
-        if stride != size or _both(node.padding, where, "padding"):
+        size, stride = (both(getattr(node, n), where, n) for n in ("kernel_size", "stride"))
+        if stride != size or both(node.padding, where, "padding"):
             raise InputError(f"{where}: windows of {size} every {stride}; they must not overlap")
         return Pooled(own, source, size, "sum" if kind == "SumPool2d" else "mean")
 
     def _neurons(
         self, own: str, inputs: tuple[str, ...], node: Any, kind: str, where: str
-    ) -> Neurons:
+    ) -> Neurons | Potentials:
         stages = {stage.name: stage for stage in self._stages}
         for name in inputs:
             if not isinstance(stages.get(name), Weighted):
                 raise InputError(f"{where}: reads what is not weighted (Affine, Linear, Conv2d)")
-        name = "threshold" if kind == "Threshold" else "v_threshold"
-        theta = _by_channel(getattr(node, name), where, name)
         if kind == "Threshold":
+            theta = by_channel(node.threshold, where, "threshold")
             return Neurons(own, inputs, theta, keep=0.0, reset="none", strict=True)
-        gain = _one(node.r, where, "r")
-        rest = _one(node.v_leak, where, "v_leak") if kind == "LIF" else 0.0
+        rest = 0.0 if kind in ("IF", "I") else one(node.v_leak, where, "v_leak")
+        keep, gain = 1.0, one(node.r, where, "r")
+        if kind not in ("IF", "I"):
+            keep, share = self._leak(node, "tau_mem" if kind.startswith("Cuba") else "tau", where)
+            gain *= share
+        synapse = None
+        if kind.startswith("Cuba"):
+            synapse, share = self._leak(node, "tau_syn", where)
+            gain *= share * one(getattr(node, "w_in", 1.0), where, "w_in")
+        if kind in _ENDS:
+            if rest:
+                raise InputError(f"{where}: rests at {rest:g}; 0 is carried over")
+            return Potentials(own, inputs, keep, gain, synapse=synapse)
+        theta = by_channel(node.v_threshold, where, "v_threshold")
         back = getattr(node, "v_reset", None)
-        back = rest if back is None else _one(back, where, "v_reset")
+        back = rest if back is None else one(back, where, "v_reset")
         if self._reset is None and back != rest:
             raise InputError(
                 f"{where}: starts from {back:g} after a spike and rests at {rest:g}; these must be "
                 "the same (or say --reset subtract)"
             )
-        keep = 1.0
-        if kind == "LIF":
-            tau = _one(node.tau, where, "tau")
-            if not tau > 0 or (self._convention == "nir" and tau < self._dt):
-                raise InputError(
-                    f"{where}: tau is {tau:g} s and a step {self._dt:g} s; take shorter steps "
-                    "(--step-us)"
-                )
-            keep = 1 - self._dt / tau if self._convention == "nir" else math.exp(-self._dt / tau)
-            gain *= 1 - keep
         # Potentials are counted from where the neuron rests.
-        return Neurons(own, inputs, theta - rest, keep=keep, gain=gain, reset=self._reset or "zero")
+        reset = self._reset or "zero"
+        return Neurons(own, inputs, theta - rest, keep, gain, reset=reset, synapse=synapse)
 
-
-def _finite(values: Any, where: str, name: str) -> Floats:
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu" or array.size == 0:
-        raise InputError(f"{where}: {name} is {array.dtype} of shape {array.shape}, not numbers")
-    floats: Floats = array.astype(np.float64)
-    if not np.isfinite(floats).all():
-        raise InputError(f"{where}: {name} holds values that are not finite")
-    return floats
-
-
-def _both(value: Any, where: str, name: str) -> int:
-    """Return a whole number that is the same for height and width."""
-    found: NDArray[Any] = np.unique(np.asarray(value))
-    if len(found) != 1 or found.dtype.kind not in "iuf" or found[0] != int(found[0]):
-        raise InputError(f"{where}: {name} is {value}; wanted one whole number for both sides")
-    if not 0 <= int(found[0]) < 1 << 16:
-        raise InputError(f"{where}: {name} is {value}")
-    return int(found[0])
-
-
-def _one(values: Any, where: str, name: str) -> float:
-    found = np.unique(_finite(values, where, name))
-    if len(found) != 1:
-        raise InputError(
-            f"{where}: {name} differs between neurons ({found.min():g} to {found.max():g}); one "
-            "for the layer is carried over"
-        )
-    return float(found[0])
-
-
-def _by_channel(values: Any, where: str, name: str) -> Floats:
-    found = _finite(values, where, name)
-    flat = found.reshape(found.shape[0] if found.ndim else 1, -1)
-    if (flat != flat[:, :1]).any():
-        raise InputError(f"{where}: {name} differs within a channel; one a channel is carried over")
-    if (flat <= 0).any():
-        raise InputError(f"{where}: {name} must be above 0")
-    channels: Floats = flat[:, 0].copy()
-    return channels
+    def _leak(self, node: Any, name: str, where: str) -> tuple[float, float]:
+        """Return what a step leaves, and the share of its input that comes in."""
+        tau = one(getattr(node, name), where, name)
+        if not tau > 0 or (self._convention == "nir" and tau < self._dt * (1 - 1e-6)):
+            raise InputError(
+                f"{where}: {name} is {tau:g} s and a step {self._dt:g} s; take shorter steps "
+                "(--step-us)"
+            )
+        keep = 1 - self._dt / tau if self._convention == "nir" else math.exp(-self._dt / tau)
+        return max(0.0, keep), 1 - keep

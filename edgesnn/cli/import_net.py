@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 _COMPARED = 20
 """Recordings on which every spike is compared; answers are, on all."""
 _LONGEST_STEPS = 2000
+_WEIGHTS = ("8", "14", "auto")
+_ENOUGH, _GOOD = 0.95, 0.99
+"""Shares of a layer's spikes that are those of the float network: below, auto takes more bits, and
+people are told."""
 OPTIONS = (
     Option("--out", "The bundle to write: NAME.json.", Path, default=..., metavar="NAME.json"),
     Option("--step-us", "Length of a step.", int, default=1000, least=1, most=1_000_000),
@@ -33,6 +37,11 @@ OPTIONS = (
     Option("--calibrate", "Labelled recordings to compare on.", Path, metavar="DIR"),
     Option("--convention", "How leaks are stepped: nir or sinabs.", default="nir"),
     Option("--reset", "After a spike: zero or subtract (the graph's own).", metavar="HOW"),
+    Option(
+        "--weights",
+        "Bits: 8, 14 (two layers of int8), or auto: 14 where 8 change too many spikes.",
+        default="auto",
+    ),
     Option(
         "--highest",
         "Largest count of events at a pixel and step.",
@@ -47,7 +56,6 @@ OPTIONS = (
 
 def import_net(given: Given) -> None:
     """Read, convert, compare, write and tell; raises InputError, and then nothing is written."""
-    from edgesnn.quantize.from_float import compared, converted
     from edgesnn.quantize.nir_read import read_nir
 
     path, out = Path(given["app"]), Path(given["out"])
@@ -58,16 +66,14 @@ def import_net(given: Given) -> None:
         raise InputError(f"--out {shown(str(out))} is there already; give another name")
     if given["reset"] not in (None, "zero", "subtract"):
         raise InputError(f"--reset {shown(given['reset'])} is none; give zero or subtract")
+    if given["weights"] not in _WEIGHTS:
+        raise InputError(f"--weights {shown(given['weights'])} is none; give {', '.join(_WEIGHTS)}")
     check_plain(path)
     net = read_nir(
         path, step_us=given["step_us"], convention=given["convention"], reset=given["reset"]
     )
-    made = converted(net, name=out.stem, step_us=given["step_us"], highest=given["highest"])
-    classes = int(np.prod(made.program.output_shape))
-    labels = _labels(given["labels"], classes)
-    clips = _clips(given["calibrate"], made) if given["calibrate"] is not None else []
-    if clips:
-        made = compared(net, made, [x for x, _ in clips[:_COMPARED]])
+    made, clips = _converted(net, out.stem, given)
+    labels = _labels(given["labels"], int(np.prod(made.program.output_shape)))
     bundle, answers = _saved(out, made, labels, net, None), None
     if clips:
         answers = _answers(net, bundle, clips)
@@ -75,6 +81,7 @@ def import_net(given: Given) -> None:
     report = {
         "bundle": str(out),
         "layers": [_row(layer) for layer in made.layers],
+        "compared_on": "recordings" if clips else "random spikes",
         "approximations": list(made.approximations),
         "answers": answers,
         "bytes": sum(f.stat().st_size for f in out.parent.glob(f"{out.stem}.*")),
@@ -85,6 +92,34 @@ def import_net(given: Given) -> None:
         print_json(report)
     else:
         _show(report, bundle, out)
+
+
+def _converted(
+    net: FloatNet, name: str, given: Given
+) -> tuple[Converted, list[tuple[NDArray[np.uint8], int]]]:
+    """Return the conversion, compared with the float network, and the recordings, if any."""
+    from edgesnn.quantize.agreement import compared, random_clip
+    from edgesnn.quantize.from_float import converted
+
+    tried, clips = [], None
+    for wide in {"8": (False,), "14": (True,), "auto": (False, True)}[given["weights"]]:
+        made = converted(
+            net, name=name, step_us=given["step_us"], highest=given["highest"], wide=wide
+        )
+        if clips is None:
+            folder = given["calibrate"]
+            clips = [] if folder is None else _clips(folder, made)
+        shown_to = [x for x, _ in clips[:_COMPARED]] or [random_clip(made)]
+        tried.append(compared(net, made, shown_to))
+        if _worst(tried[-1]) >= _ENOUGH:
+            break
+    assert clips is not None
+    return max(tried, key=_worst), clips
+
+
+def _worst(made: Converted) -> float:
+    """Return the agreement of the layer that agrees least."""
+    return min((a for layer in made.layers if (a := layer.agreement) is not None), default=1.0)
 
 
 def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
@@ -222,6 +257,15 @@ def _show(report: dict[str, Any], bundle: Bundle, out: Path) -> None:
             "" if rate is None else f"{100 * rate:.1f} %",
         )
     show(table)
+    print(f"spikes were compared with the float network's on {report['compared_on']}")
+    for row in report["layers"]:
+        if row["spikes_equal"] is not None and row["spikes_equal"] < _GOOD:
+            print(
+                f"{row['name']} keeps {100 * row['spikes_equal']:.1f} % of them (weights are off "
+                f"by {100 * row['weight_error']:.1f} %); --weights 14 may keep more"
+                if "int8" in row["became"]
+                else f"{row['name']} keeps {100 * row['spikes_equal']:.1f} % of them"
+            )
     for sentence in report["approximations"]:
         print(f"not exact: {sentence}")
     if not report["approximations"]:

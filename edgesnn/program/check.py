@@ -18,7 +18,22 @@ def infer(
     """
     if len(x.shape) != 3 or min(x.shape) < 1 or not 1 <= x.high <= 255:
         raise BundleError(f"input_shape {x.shape} and input_high {x.high} do not describe x")
-    values, nodes = {"x": x}, tuple(nodes)
+    nodes = tuple(nodes)
+    values = values_of(nodes, tensors, x)
+    for node in nodes:
+        if isinstance(node, Previous):
+            _check_loop(node, values)
+    if output not in values or output == "x":
+        raise BundleError(f"the output {output!r} is not a node of the program")
+    return values
+
+
+def values_of(nodes: Iterable[Node], tensors: Mapping[str, Tensor], x: Value) -> dict[str, Value]:
+    """Return shape and bounds of x and of each node's output, of a list that may go on.
+
+    Raises BundleError.
+    """
+    values = {"x": x}
     for node in nodes:
         if not (node.name.isascii() and node.name.isidentifier()) or node.name in values:
             raise BundleError(f"node name {node.name!r} is not a new C identifier")
@@ -33,11 +48,6 @@ def infer(
             before = given[0].shape if given else ()
             raise BundleError(f"{node.name}: nothing is left of {before}: {value.shape}")
         values[node.name] = value
-    for node in nodes:
-        if isinstance(node, Previous):
-            _check_loop(node, values)
-    if output not in values or output == "x":
-        raise BundleError(f"the output {output!r} is not a node of the program")
     return values
 
 

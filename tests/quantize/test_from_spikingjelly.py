@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgesnn.errors import InputError
-from edgesnn.quantize.from_float import compared, converted
+from edgesnn.quantize.agreement import compared
+from edgesnn.quantize.from_float import converted
 
 SHAPE = (2, 8, 8)
 

@@ -22,8 +22,9 @@ from edgesnn.errors import InputError  # noqa: E402
 from edgesnn.events import events_from_arrays  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
 from edgesnn.program import Integrate, Pool  # noqa: E402
+from edgesnn.quantize.agreement import compared  # noqa: E402
 from edgesnn.quantize.float_net import FloatNet, Neurons, Pooled, Weighted  # noqa: E402
-from edgesnn.quantize.from_float import compared, converted  # noqa: E402
+from edgesnn.quantize.from_float import converted  # noqa: E402
 from edgesnn.quantize.nir_read import read_nir  # noqa: E402
 from edgesnn.sources.bs2 import bs2_from_events  # noqa: E402
 
@@ -222,7 +223,7 @@ def two_outputs(parts: dict[str, Any]) -> None:
 
 ONES = np.ones(5, np.float32)
 REFUSED = {
-    "circle": (circle, "read each other in a circle: recurrent edges"),
+    "circle": (circle, "conv closes a loop; it must be linear"),
     "outputs": (two_outputs, "has 2 nodes of output"),
     "nan": (set_node("fc", weight=np.full((5, 48), np.nan, np.float32)), "not finite"),
     "threshold": (set_node("if2", v_threshold=-ONES), "must be above 0"),
@@ -235,15 +236,13 @@ REFUSED = {
     "overlap": (set_node("pool", stride=np.array([1, 1])), "they must not overlap"),
     "shape": (set_node("fc", weight=np.ones((5, 47), np.float32)), "takes 47 inputs"),
     "tau": (set_node("lif", tau=np.full((3, 4, 4), 1e-4, np.float32)), "take shorter steps"),
-    "scale": (replaced("flatten", nir.Scale(np.ones(48, np.float32))), "Scale.*the factor"),
-    "cuba": (
-        replaced(
-            "if2",
-            nir.CubaLIF(
-                tau_mem=ONES, tau_syn=ONES, r=ONES, v_leak=ONES, v_threshold=ONES, v_reset=ONES
-            ),
-        ),
-        "CubaLIF.*synaptic current",
+    "scale": (
+        replaced("flatten", nir.Scale(np.arange(48, dtype=np.float32))),
+        "Scale.: scale differs between neurons",
+    ),
+    "potentials": (
+        replaced("if2", nir.LI(tau=ONES, r=ONES, v_leak=ONES)),
+        "LI.: rests at 1; 0 is carried over",
     ),
 }
 
