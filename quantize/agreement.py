@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edgesnn.hardware.reference import trace
 from edgesnn.program import initial_state
 
+from .conversion import Converted
 from .float_net import FloatNet, Neurons
-from .from_float import Converted
 
 RANDOM_STEPS = 256
 _SHARE = 0.1

@@ -28,7 +28,8 @@ Floats = NDArray[np.float64]
 class Weighted:
     """weight: (out, in / groups, kh, kw), or (out, in) of the flattened input. bias: (out,).
 
-    delays: steps by which its inputs come late: one number, or (in,) of a linear map.
+    delays: steps by which its inputs come late: one number, or (in,) of a linear map. taps: (k,),
+    newest first: X is that of sum_j taps[j] s[t - j], as a sliding PSN filters it; None: of s.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Weighted:
     padding: int = 0
     groups: int = 1
     delays: NDArray[np.int64] | int = 0
+    taps: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,7 @@ def _run(stage: Stage, values: Mapping[str, Floats], state: State) -> Floats:
         if stage.op == "or":
             return np.asarray(windows.max((3, 5)))
         return np.asarray(windows.sum((3, 5)) if stage.op == "sum" else windows.mean((3, 5)))
-    given = _delayed(stage, given, state)
+    given = _filtered(stage, _delayed(stage, given, state), state)
     if stage.weight.ndim == 2:
         linear: Floats = given.reshape(len(given), -1) @ stage.weight.T + stage.bias
         return linear
@@ -219,10 +221,24 @@ def _delayed(stage: Weighted, x: Floats, state: State) -> Floats:
     return np.take_along_axis(flat, at, axis=0)
 
 
+def _filtered(stage: Weighted, x: Floats, state: State) -> Floats:
+    """Return sum_j taps[j] x[t - j]."""
+    if stage.taps is None:
+        return x
+    name, most = f"past {stage.name}", len(stage.taps) - 1
+    whole = np.concatenate([state.get(name, np.zeros((most, *x.shape[1:]))), x])
+    state[name] = whole[len(whole) - most :]
+    total = np.zeros_like(x)
+    for j, tap in enumerate(stage.taps):
+        total += tap * whole[most - j : most - j + len(x)]
+    return total
+
+
 def _integrated(stage: Neurons | Potentials, sums: Floats, state: State) -> Floats:
     """Return the spikes of neurons, or the potentials; what is left of them goes into the state."""
-    spiking = isinstance(stage, Neurons)
-    theta = stage.threshold.reshape(-1, *[1] * (sums.ndim - 2)) if spiking else np.inf
+    theta = np.zeros(0)
+    if isinstance(stage, Neurons):
+        theta = stage.threshold.reshape(-1, *[1] * (sums.ndim - 2))
     v = state.get(stage.name, np.zeros(sums.shape[1:]))
     i = state.get(f"synapse {stage.name}", np.zeros(sums.shape[1:]))
     found = np.zeros_like(sums)

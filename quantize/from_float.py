@@ -11,7 +11,6 @@ Where one large weight makes the unit of its channel too coarse for the others, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +31,7 @@ from edgesnn.program import (
 from edgesnn.program.check import values_of
 from edgesnn.program.kinds.integrate import KEEP_UNIT, LIMIT
 
+from .conversion import Converted, LayerReport
 from .float_net import Before, FloatNet, Floats, Neurons, Pooled, Potentials, Weighted
 
 _MOST_BITS = 8
@@ -42,31 +42,6 @@ _FLOAT32 = 1e-7
 
 
 WEIGHT_LIMIT = 127
-
-
-@dataclass(frozen=True, slots=True)
-class LayerReport:
-    """What a stage became. worst_bound: largest |H| that any input could reach. weight_error: mean
-    |w - its integer| over mean |w|. agreement: share of spikes that are those of the float network,
-    None where nothing was compared. rate: spikes per neuron and step of the float network.
-    """
-
-    name: str
-    was: str
-    became: str
-    worst_bound: int | None = None
-    weight_error: float | None = None
-    agreement: float | None = None
-    rate: float | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Converted:
-    """layers: what each stage became. approximations: what is not exact, with its size."""
-
-    program: Program
-    layers: tuple[LayerReport, ...]
-    approximations: tuple[str, ...]
 
 
 def converted(
@@ -148,6 +123,9 @@ class _Converter:
         if isinstance(stage, Potentials):  # which are compared with each other: one unit
             peak = np.full(len(peak), peak.max())
         unit = np.where(peak > 0, peak / self._most, 1.0)
+        if parts[0].taps is not None:  # whole too, and their unit is part of the sums' unit
+            unit = unit * _unit_of(parts[0].taps)
+            real = [real[0] * _unit_of(parts[0].taps)]
         sums, errors = self._summed(stage.name, parts, real, unit)
         bias = stage.gain * np.sum([part.bias for part in parts], axis=0)
         synapse = None if stage.synapse is None else self._leak(stage.name, stage.synapse)
@@ -251,7 +229,13 @@ class _Converter:
         self._tensors[f"w_{name}"] = whole.astype(np.int8)
         taps = delays = None
         late = part.delays if isinstance(part.delays, int) else 0
-        if late or tap != 1:
+        if part.taps is not None:
+            if tap != 1:
+                raise InputError(f"{part.name}: weights of 14 bits are not for filtered inputs")
+            taps = f"taps_{name}"
+            whole_taps = np.rint(part.taps / _unit_of(part.taps)).astype(np.int8)
+            self._tensors[taps] = np.pad(whole_taps, (late, 0))[None]
+        elif late or tap != 1:
             taps = f"taps_{name}"
             self._tensors[taps] = np.zeros((1, late + 1), np.int8)
             self._tensors[taps][0, late] = tap
@@ -291,6 +275,10 @@ class _Converter:
                 weight_error=errors[0],
             )
         )
+
+
+def _unit_of(taps: Floats) -> float:
+    return float(np.abs(taps).max()) / WEIGHT_LIMIT
 
 
 def _told(part: Weighted) -> str:

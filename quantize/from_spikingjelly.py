@@ -10,6 +10,8 @@ al., Science Advances 2023; SpikingJelly's `neuron.py`):
     LIFNode, ParametricLIFNode      v + (x - v) / tau               keep 1 - 1/tau, gain 1/tau
       with decay_input=False        v (1 - 1/tau) + x               keep 1 - 1/tau, gain 1
 
+    SlidingPSN                      sum_i weight[k - 1 - i] x[t - i] + bias >= 0, no reset
+
 firing at v >= v_threshold; v_reset None is a reset by subtraction. Batch norm goes into the weights
 before it (in eval mode), dropout is left out.
 """
@@ -17,6 +19,7 @@ before it (in eval mode), dropout is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +30,12 @@ from .float_net import FloatNet, Floats, Neurons, Pooled, Stage, Weighted
 
 _KNOWN = (
     "Conv2d, Linear, BatchNorm1d, BatchNorm2d, AvgPool2d, MaxPool2d on spikes, Flatten, Dropout, "
-    "IFNode, LIFNode, ParametricLIFNode, in Sequentials"
+    "IFNode, LIFNode, ParametricLIFNode, SlidingPSN, in Sequentials"
 )
+_INSTEAD = {
+    "PSN": ": it sees the future; use SlidingPSN",
+    "MaskedPSN": ": it has weights for every step; use SlidingPSN",
+}
 _SKIPPED = ("Dropout", "Dropout2d", "Identity", "Flatten")
 
 
@@ -40,7 +47,7 @@ def from_spikingjelly(module: Any, shape: tuple[int, int, int]) -> FloatNet:
     reader = _Reader()
     for name, own in _leaves(module, ""):
         reader.add(name, own)
-    net = FloatNet(shape, tuple(reader.stages), type(module).__name__)
+    net = FloatNet(shape, tuple(reader.stages), type(module).__name__, tuple(reader.notes))
     if not net.stages:
         raise InputError(f"{type(module).__name__} holds nothing that is carried over: {_KNOWN}")
     net.shapes()
@@ -51,7 +58,7 @@ def _leaves(module: Any, name: str) -> Iterator[tuple[str, Any]]:
     children = list(module.named_children()) if hasattr(module, "named_children") else []
     own_kind = type(module).__name__
     if children and own_kind not in ("Sequential", "MultiStepContainer", "SeqToANNContainer"):
-        if not any(own_kind.endswith(end) for end in ("Node", "Conv2d", "Linear")):
+        if not any(own_kind.endswith(end) for end in ("Node", "PSN", "Conv2d", "Linear")):
             if name or len(children) != 1:
                 raise InputError(
                     f"{name or own_kind} ({own_kind}) has parts whose order its code decides; give "
@@ -70,6 +77,7 @@ def _leaves(module: Any, name: str) -> Iterator[tuple[str, Any]]:
 class _Reader:
     def __init__(self) -> None:
         self.stages: list[Stage] = []
+        self.notes: list[str] = []
         self._last = "x"
 
     def add(self, name: str, module: Any) -> None:
@@ -85,8 +93,11 @@ class _Reader:
             self._pool(module, kind, where)
         elif kind in ("IFNode", "LIFNode", "ParametricLIFNode"):
             self._neurons(module, kind, where)
+        elif kind == "SlidingPSN":
+            self._sliding(module, where)
         else:
-            raise InputError(f"{where} is not carried over; what is: {_KNOWN}")
+            hint = _INSTEAD.get(kind, "")
+            raise InputError(f"{where} is not carried over{hint}; what is: {_KNOWN}")
 
     def _push(self, stage: Stage) -> None:
         self.stages.append(stage)
@@ -166,6 +177,26 @@ class _Reader:
         theta = np.full(len(before.weight), float(module.v_threshold))
         reset: Any = "subtract" if v_reset is None else "zero"
         self._push(Neurons(self._name(), (before.name,), theta, keep=keep, gain=gain, reset=reset))
+
+    def _sliding(self, module: Any, where: str) -> None:
+        before = self.stages[-1] if self.stages else None
+        if not isinstance(before, Weighted):
+            raise InputError(f"{where}: neurons follow Conv2d or Linear")
+        taps = _array(module.weight, where)[::-1].copy()
+        bias = float(_array(module.bias, where))
+        if before.bias.any() and len(taps) > 1:
+            self.notes.append(
+                f"{where}: the bias before it counts in full from the first step on, not only "
+                f"after {len(taps) - 1} steps"
+            )
+        self.stages[-1] = replace(before, taps=taps, bias=before.bias * taps.sum())
+        # V + bias >= 0 with a threshold above 0: both sides are raised alike.
+        raised = max(0.0, bias) + 1 if bias >= 0 else 0.0
+        theta = np.full(len(before.weight), raised - bias if bias < 0 else raised)
+        current = bias + raised if bias >= 0 else 0.0
+        self._push(
+            Neurons(self._name(), (before.name,), theta, keep=0.0, current=current, reset="none")
+        )
 
 
 def _array(tensor: Any, where: str) -> Floats:

@@ -124,11 +124,11 @@ class _Reader:
         if kind in _WEIGHTED:
             source = self._source(name, own, node)
             own = f"n_{len(self._stages)}"
-            stage: Stage = self._weighted(own, source, node, kind, where)
+            weighted = self._weighted(own, source, node, kind, where)
             late, factor = self._late.pop(name), self._scaled.pop(name)
             if not isinstance(late, int) and kind not in ("Affine", "Linear"):
                 raise InputError(f"{where}: its inputs have several delays; one is carried over")
-            stage = replace(stage, delays=late, weight=stage.weight * factor)
+            stage: Stage = replace(weighted, delays=late, weight=weighted.weight * factor)
         elif kind in ("SumPool2d", "AvgPool2d"):
             (source,) = self._reads(name, 1)
             stage = self._pooled(own, source, node, kind, where)

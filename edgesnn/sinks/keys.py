@@ -93,5 +93,5 @@ def brightness(told: str) -> float | None:
     found = _COLOUR.search(told)
     if found is None:
         return None
-    red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in found.groups())
+    red, green, blue = (int(part, 16) / int("f" * len(part), 16) for part in found.groups())
     return 0.299 * red + 0.587 * green + 0.114 * blue

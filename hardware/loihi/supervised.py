@@ -72,7 +72,7 @@ class Child:
 
     def load(self, state: State) -> None:
         """Put the network into a state."""
-        np.savez(Path(self._folder.name, _STATE), **state)
+        np.savez(Path(self._folder.name, _STATE), **state)  # type: ignore[arg-type]
         self._asked(LOAD)
 
     def dump(self) -> State:
@@ -92,7 +92,7 @@ class Child:
 
     def _send_program(self, program: Program, stock: bool) -> None:
         data = io.BytesIO()
-        np.savez(data, **program.tensors)
+        np.savez(data, **program.tensors)  # type: ignore[arg-type]
         head = {"program": to_dict(program), "bytes": data.tell(), "stock": stock}
         given = self._process.stdin
         assert given is not None

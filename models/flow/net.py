@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, round_through, spike
+from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, round_through
 
 BINS = 2
 WINDOWS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 14), (14, 24))
@@ -106,7 +106,8 @@ class BusyThreshold(Threshold):
 
     def __init__(self, channels: int, graded: bool = False) -> None:
         super().__init__(channels)
-        self.activation = F.relu if graded else spike
+        if graded:
+            self.activation = torch.relu
 
     def forward(self, h: Tensor) -> Tensor:
         """Take h, (..., channels), integers in float32; return spikes of the same shape."""

@@ -16,6 +16,7 @@ All sequences are time first: (time, batch, channels, height, width), float32 ho
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -131,7 +132,7 @@ class Threshold(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("variance", torch.ones(channels))
         self.momentum = momentum
-        self.activation = spike
+        self.activation: Callable[[Tensor], Tensor] = spike
 
     def positive_gain(self) -> Tensor:
         """The gain, kept away from zero: a negative one would turn the comparison round."""

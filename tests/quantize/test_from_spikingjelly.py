@@ -60,6 +60,37 @@ def test_a_spikingjelly_network() -> None:
     assert equal[0] > 0.999 and equal[1] > 0.99 and equal[2] > 0.95, equal
 
 
+@pytest.mark.parametrize("bias", [-0.6, 0.2])
+def test_sliding_psns_step_by_step_and_all_at_once(bias: float) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("spikingjelly")
+    from spikingjelly.activation_based import functional, layer, neuron
+
+    from edgesnn.quantize.from_spikingjelly import from_spikingjelly
+
+    torch.manual_seed(1)
+    module = torch.nn.Sequential(
+        layer.Conv2d(2, 6, 3, padding=1, bias=False),
+        neuron.SlidingPSN(k=4, exp_init=False, step_mode="m"),
+        layer.Flatten(),
+        layer.Linear(384, 5, bias=False),
+        neuron.SlidingPSN(k=3, step_mode="m"),
+    )
+    functional.set_step_mode(module, "m")
+    module[0].weight.data.mul_(3)
+    module[3].weight.data.mul_(8)
+    module[1].bias.data.fill_(bias)
+    net = from_spikingjelly(module, SHAPE)
+    xs = inputs(60)
+    with torch.no_grad():
+        wanted = module(torch.tensor(xs[:, None], dtype=torch.float32))[:, 0].numpy()
+    found = net.run(xs)[net.stages[-1].name]
+    assert wanted.any() and (found == wanted).mean() > 0.999
+    told = compared(net, converted(net, name="psn", step_us=1000, highest=3), [xs])
+    equal = [row.agreement for row in told.layers if row.agreement is not None]
+    assert min(equal) > 0.98, equal
+
+
 class Kind:
     """A module of any class name, as the importer sees it."""
 
@@ -74,7 +105,8 @@ class Kind:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (Kind("PSN"), "PSN.*is not carried over; what is: Conv2d"),
+        (Kind("PSN"), "PSN.*is not carried over: it sees the future; use SlidingPSN; what is"),
+        (Kind("SlidingPSN"), "neurons follow Conv2d or Linear"),
         (Kind("IFNode", v_reset=0.0), "neurons follow Conv2d or Linear"),
         (Kind("BatchNorm2d"), "there are none before it"),
         (Kind("Mine", parts={"a": Kind("Flatten"), "b": Kind("Flatten")}), "whose order its code"),

@@ -31,7 +31,7 @@ STATE = "state.npz"
 """What LOAD reads, in the folder that both sides know."""
 
 
-class Source(AbstractProcess):
+class Source(AbstractProcess):  # type: ignore[misc]
     """Gives x, and what is to be done with it. program; fd: of the pipe that is read; tell: of the
     pipe for failures."""
 
@@ -41,7 +41,7 @@ class Source(AbstractProcess):
         self.command = OutPort(shape=(1,))
 
 
-class NodeProcess(AbstractProcess):
+class NodeProcess(AbstractProcess):  # type: ignore[misc]
     """A node of a program. program, node; folder: where states are read and written; tell."""
 
     def __init__(self, **given: Any) -> None:
@@ -55,7 +55,7 @@ class NodeProcess(AbstractProcess):
         self.out = OutPort(shape=(size_of(program, node.name),))
 
 
-class Sink(AbstractProcess):
+class Sink(AbstractProcess):  # type: ignore[misc]
     """Waits for the output and all that nothing reads. program; tell: the pipe it answers to."""
 
     def __init__(self, **given: Any) -> None:
@@ -160,7 +160,7 @@ class PyNode(_Told):
             with np.load(folder / STATE, allow_pickle=False) as stored:
                 self.state = {name: stored[name] for name in self.state}
         elif command == DUMP and self.state:
-            np.savez(folder / f"{node.name}.npz", **self.state)
+            np.savez(folder / f"{node.name}.npz", **self.state)  # type: ignore[arg-type]
 
 
 @implements(proc=Sink, protocol=LoihiProtocol)
