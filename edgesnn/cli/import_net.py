@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edgesnn.bundle import Bundle
     from edgesnn.quantize.float_net import FloatNet
-    from edgesnn.quantize.from_float import Converted
+    from edgesnn.quantize.conversion import Converted
 
 _COMPARED = 20
 """Recordings on which every spike is compared; answers are, on all."""
