@@ -19,8 +19,9 @@ def show_devices() -> None:
         print(f"no camera found; edgesnn run {_an_app('--demo')} --demo needs none")
     if "microphone" not in kinds:
         print(f"no microphone found; edgesnn run {_an_app('--mic')} --file PATH needs none")
-    print(_loihi())
     print(_who_computes())
+    if told := _loihi():
+        print(told)
 
 
 def _who_computes() -> str:
@@ -36,12 +37,12 @@ def _who_computes() -> str:
 
 
 def _loihi() -> str:
-    """Say whether Lava's simulator is there, and whether boards might be."""
+    """Say that Lava's simulator is there, and whether boards might be; nothing without Lava."""
     from edgesnn.hardware.loihi.installed import VERSION, boards, installed_version
 
     found = installed_version()
     if found is None:
-        return "Lava is not installed: no simulator of Loihi 2 (docs/loihi.md says how)"
+        return ""
     if found != VERSION:
         return f"Lava {found} is installed; --backend loihi wants {VERSION}"
     more = "; Intel's extension for boards is there too, which was never tried" if boards() else ""

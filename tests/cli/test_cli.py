@@ -325,10 +325,18 @@ def test_the_json_page_shows_the_real_fields(line: Run, model: str, clip: str) -
     assert list(shown[2]["latency_us"]) == list(told[-1]["latency_us"])
 
 
+def test_one_model_is_told_by_name_or_path(line: Run, model: str) -> None:
+    for name in ("gesture", model):
+        (only,) = json.loads(line("models", "--json", "--model", name)[1])
+        assert only["name"] == name
+    assert line("models", "--model", "gesture", "--verify")[2].startswith("1 model computes")
+    assert line("models", "--model", "nowhere")[0] == 2
+
+
 def test_models_prints_the_whole_card_and_verifies(line: Run) -> None:
     code, out, err = line("models", "--json", "--verify")
     found = {model["name"]: model for model in json.loads(out)}
-    assert code == 0 and "6 models compute what their parity vectors say" in err
+    assert code == 0 and "7 models compute what their parity vectors say" in err
     for name, model in found.items():
         assert model["card"] == load_bundle(name).card and model["card"]["limits"]
 

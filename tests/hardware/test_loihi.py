@@ -247,3 +247,23 @@ def test_the_portable_network_runs_on_stock_processes() -> None:
 def test_what_stock_processes_do_not_compute_is_named(name: str, sentence: str) -> None:
     with pytest.raises(BundleError, match=sentence):
         stock.check_stock(load_bundle(name).program)
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        (None, ""),
+        ("0.9.0", "Lava 0.9.0 is installed; --backend loihi wants 0.10.0"),
+        ("0.10.0", "Lava 0.10.0's fixed-point simulator of Loihi 2"),
+    ],
+)
+def test_devices_lists_the_simulator(
+    version: str | None,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(installed, "installed_version", lambda: version)
+    assert run_line(["devices"]) == 0
+    told = capsys.readouterr().out
+    assert said in told and ("Lava" in told) == bool(said)
