@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgesnn.bundle import Bundle
-    from edgesnn.quantize.float_net import FloatNet
     from edgesnn.quantize.conversion import Converted
+    from edgesnn.quantize.float_net import FloatNet
 
 _COMPARED = 20
 """Recordings on which every spike is compared; answers are, on all."""
