@@ -28,8 +28,10 @@ _COMPARED = 20
 _LONGEST_STEPS = 2000
 _WEIGHTS = ("8", "14", "auto")
 _ENOUGH, _GOOD = 0.95, 0.99
-"""Shares of a layer's spikes that are those of the float network: below, auto takes more bits, and
+"""Shares of a layer's spikes that are those of the float network: below, auto tries more bits, and
 people are told."""
+_WORTH = 0.05
+"""What more bits must gain: neurons without leak differ on random spikes whatever the weights."""
 OPTIONS = (
     Option("--out", "The bundle to write: NAME.json.", Path, default=..., metavar="NAME.json"),
     Option("--step-us", "Length of a step.", int, default=1000, least=1, most=1_000_000),
@@ -114,7 +116,8 @@ def _converted(
         if _worst(tried[-1]) >= _ENOUGH:
             break
     assert clips is not None
-    return max(tried, key=_worst), clips
+    better = _worst(tried[-1]) - _worst(tried[0]) >= _WORTH
+    return tried[-1 if better else 0], clips
 
 
 def _worst(made: Converted) -> float:
