@@ -23,6 +23,7 @@ TO = {
     "netx": "a lava-dl netx file, .net, of sequences of dense layers (needs h5py: the extra nir)",
     "loihi-report": "whether it fits a Loihi, layer by layer (needs nothing)",
 }
+_ALONE = "a reader that follows the format alone computes otherwise"
 _ENDINGS = {"netx": ".net"}
 OPTIONS = (
     Option("--to", f"{', '.join(TO)}.", default=..., metavar="FORMAT"),
@@ -59,8 +60,7 @@ def export_model(given: Given) -> int:
         return 0
     print(f"{out}: {out.stat().st_size / 1000:.0f} kB")
     for sentence in said["differences"]:
-        told = "" if given["to"] == "netx" else "a reader that follows the format alone computes "
-        print(f"{told}otherwise: {sentence}" if told else sentence)
+        print(sentence if given["to"] == "netx" else f"{_ALONE}: {sentence}")
     return 0
 
 

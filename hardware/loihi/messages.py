@@ -12,6 +12,8 @@ import struct
 
 STEP, LOAD, DUMP = 1, 2, 3
 RUNS, OUTPUT, FAILED = b"R", b"Y", b"E"
+STATE = "state.npz"
+"""What LOAD reads, in the folder that both sides know; DUMP writes NODE.npz for each node."""
 _LONGEST = 1000
 
 

@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from edgesnn.errors import RunError
-from edgesnn.hardware.loihi.messages import DUMP, FAILED, LOAD, OUTPUT, RUNS, STEP
+from edgesnn.hardware.loihi.messages import DUMP, FAILED, LOAD, OUTPUT, RUNS, STATE, STEP
 from edgesnn.hardware.loihi.session import end_session
 from edgesnn.program import Program, State, Tensor, initial_state
 from edgesnn.program.program import to_dict
 
 START_S, ANSWER_S = 60.0, 20.0
 """How long the network may take to start, and a step to be answered: a thousand times the usual."""
-_STATE = "state.npz"
 
 
 class Child:
@@ -72,7 +71,7 @@ class Child:
 
     def load(self, state: State) -> None:
         """Put the network into a state."""
-        np.savez(Path(self._folder.name, _STATE), **state)  # type: ignore[arg-type]
+        np.savez(Path(self._folder.name, STATE), **state)  # type: ignore[arg-type]
         self._asked(LOAD)
 
     def dump(self) -> State:

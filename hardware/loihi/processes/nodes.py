@@ -23,12 +23,9 @@ from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from edgesnn.hardware.loihi.messages import DUMP, LOAD, STEP, fail, take
+from edgesnn.hardware.loihi.messages import DUMP, LOAD, STATE, STEP, fail, take
 from edgesnn.hardware.loihi.wiring import MOST_INPUTS, ends, inputs_of, size_of
 from edgesnn.program import Previous
-
-STATE = "state.npz"
-"""What LOAD reads, in the folder that both sides know."""
 
 
 class Source(AbstractProcess):  # type: ignore[misc]
