@@ -69,22 +69,13 @@ class Integrate(Node):
     def value(self, tensors: Mapping[str, Tensor], given: list[Value]) -> Value:
         """See `Node.value`."""
         sums = sums_of(self, given[0])
-        if not 0 <= self.keep <= KEEP_UNIT:
-            raise BundleError(f"{self.name}: keep is {self.keep}, wanted 0 to {KEEP_UNIT}")
-        if not 0 <= self.bits <= MOST_BITS:
-            raise BundleError(f"{self.name}: bits is {self.bits}, wanted 0 to {MOST_BITS}")
+        charge_of(self.name, self.keep, self.bits, self.current, tensors, sums)
         if self.reset not in RESETS:
             raise BundleError(f"{self.name}: reset is {str(self.reset)[:20]!r}, wanted {RESETS}")
         value = compared_value(self, self.threshold, tensors, (sums.shape, sums.low, sums.high))
         theta = tensors[self.threshold].astype(np.int64)
-        current = tensor_of(tensors, self.name, self.current, "int32", 1).astype(np.int64)
-        if current.shape != theta.shape:
-            raise BundleError(f"{self.name}: {len(current)} currents for {len(theta)} channels")
         if theta.min() < 1 or theta.max() > LIMIT:
             raise BundleError(f"{self.name}: thresholds go from 1 to {LIMIT}")
-        most = (sums.largest << self.bits) + int(np.abs(current).max())
-        if most >= LIMIT:
-            raise BundleError(f"{self.name}: inputs up to {most} reach {LIMIT}; take fewer bits")
         return value
 
     def ports(self, known: Known) -> dict[str, StatePort]:
@@ -145,6 +136,26 @@ class Integrate(Node):
             lower = graph.add("Sub", [held, theta], f"lower_{name}")
             graph.add("Where", [fired, lower, held], f"new_membrane_{name}")
         return graph.reshape(graph.cast(fired, "uint8", f"spikes_{name}"), (1, *shape), out)
+
+
+def charge_of(
+    name: str, keep: int, bits: int, current_of: str, tensors: Mapping[str, Tensor], sums: Value
+) -> int:
+    """Return what no step can add to the potentials of a node; raises BundleError.
+
+    name, keep, bits, current_of: the node's fields, which are checked.
+    """
+    if not 0 <= keep <= KEEP_UNIT:
+        raise BundleError(f"{name}: keep is {keep}, wanted 0 to {KEEP_UNIT}")
+    if not 0 <= bits <= MOST_BITS:
+        raise BundleError(f"{name}: bits is {bits}, wanted 0 to {MOST_BITS}")
+    current = tensor_of(tensors, name, current_of, "int32", 1).astype(np.int64)
+    if current.shape != sums.shape[:1]:
+        raise BundleError(f"{name}: {len(current)} currents for {sums.shape[0]} channels")
+    most = (sums.largest << bits) + int(np.abs(current).max())
+    if most >= LIMIT:
+        raise BundleError(f"{name}: inputs up to {most} reach {LIMIT}; take fewer bits")
+    return most
 
 
 def kept(potential: Tensor, keep: int) -> Tensor:

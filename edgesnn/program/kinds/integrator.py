@@ -14,8 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgesnn.errors import BundleError
-from edgesnn.program.kinds.integrate import KEEP_UNIT, LIMIT, MOST_BITS, kept, write_kept
+from edgesnn.program.kinds.integrate import KEEP_UNIT, LIMIT, charge_of, kept, write_kept
 from edgesnn.program.node import (
     Known,
     Node,
@@ -26,7 +25,6 @@ from edgesnn.program.node import (
     Writer,
     per_channel,
     sums_of,
-    tensor_of,
     write_per_channel,
 )
 
@@ -54,16 +52,7 @@ class Integrator(Node):
     def value(self, tensors: Mapping[str, Tensor], given: list[Value]) -> Value:
         """See `Node.value`."""
         sums = sums_of(self, given[0])
-        if not 0 <= self.keep <= KEEP_UNIT:
-            raise BundleError(f"{self.name}: keep is {self.keep}, wanted 0 to {KEEP_UNIT}")
-        if not 0 <= self.bits <= MOST_BITS:
-            raise BundleError(f"{self.name}: bits is {self.bits}, wanted 0 to {MOST_BITS}")
-        current = tensor_of(tensors, self.name, self.current, "int32", 1).astype(np.int64)
-        if current.shape != sums.shape[:1]:
-            raise BundleError(f"{self.name}: {len(current)} currents for {sums.shape[0]} channels")
-        most = (sums.largest << self.bits) + int(np.abs(current).max())
-        if most >= LIMIT:
-            raise BundleError(f"{self.name}: inputs up to {most} reach {LIMIT}; take fewer bits")
+        most = charge_of(self.name, self.keep, self.bits, self.current, tensors, sums)
         limit = LIMIT
         if self.keep < KEEP_UNIT:
             limit = min(LIMIT, -(-most * KEEP_UNIT // (KEEP_UNIT - self.keep)))
