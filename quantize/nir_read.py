@@ -81,6 +81,9 @@ class _Reader:
             if name not in (first, end):
                 self._add(name, graph.kind(name))
         (last,) = self._reads(end, 1)
+        read = self._before[end][0]
+        if np.any(self._late.get(read, 0)) or self._scaled.get(read, 1.0) != 1:
+            raise InputError(f"{self._path}: a Delay or Scale of spikes is the end; leave it out")
         if not self._stages or self._stages[-1].name != last:
             raise InputError(f"{self._path}: what {end} reads is not the end of the graph")
         stages = [self._closed(stage) for stage in self._stages]

@@ -258,3 +258,10 @@ def test_what_edgesnn_exports_comes_back(tmp_path: Path) -> None:
     assert np.allclose(net.run(xs)[net.stages[-1].name].reshape(wanted.shape), wanted)
     found = run_sequence(made.program, xs).astype(float)
     assert np.abs(found / found.std() - wanted / wanted.std()).max() < 0.01
+
+
+def test_a_delay_at_the_end_is_refused(tmp_path: Path) -> None:
+    weight = nir.Linear(np.eye(OUT, INPUTS, dtype=np.float32))
+    parts = (("fc", weight), ("if", spiking(OUT)), ("late", nir.Delay(filled(OUT, DT))))
+    with pytest.raises(InputError, match="Delay or Scale of spikes is the end"):
+        read_nir(line(tmp_path / "a.nir", *parts, shape=(INPUTS,)), step_us=1000)
