@@ -1,15 +1,16 @@
 """Hot pixels are learned and shut out, event by event, whatever packets the events come in.
 
 Time is cut into windows of 50 ms by the sensor's clock (the largest time told so far), and these
-are taken together by 4 and by 20: 0.2 and 1 s. At the end of a span of each length a pixel is
-suspicious that fired at least 15, 40 and 15 times in it, and more than four times as often as the
-six quietest of its neighbours together: an edge that moves makes all around it fire, a defect does
-not, nor do two side by side or a column of them. One that was suspicious in two spans of a length
-running is shut out from the next window on: a pixel of 300 Hz after 0.1 s, of 200 Hz after 0.4 s,
-of 15 Hz, or one that fires in bursts, after 2 s. The pixels of a row or column that is noisy in
-two spans running (`senses.lines`) are shut out sooner, at 50 Hz after 0.1 s. A pixel comes back
-after two spans of 1 s in which it was calm. What is decided holds for later windows only, so that
-nothing waits.
+are taken together by 2, 4 and 20: 0.1, 0.2 and 1 s. At the end of a span of each length a pixel is
+suspicious that fired at least 15, 25, 40 and 15 times in it, and more than four times as often as
+the six quietest of its neighbours together: an edge that moves makes all around it fire, a defect
+does not, nor do two side by side or a column of them. One that was suspicious in two spans of a
+length running is shut out from the next window on: a pixel of 300 Hz after 0.1 s, of 250 Hz after
+0.2 s, of 200 Hz after 0.4 s, of 15 Hz, or one that fires in bursts, after 2 s. The pixels of a row
+or column that is noisy in two spans running (`senses.lines`) are shut out sooner, at 50 Hz after
+0.1 s, at 15 Hz after 0.2 s. A pixel comes back after two spans of 1 s in which it was calm. What is
+decided holds for later windows only, so that nothing waits: a noisy part of the sensor may be
+taken for motion until then.
 
 The real recordings of gestures and digits that come with edgesnn lose no event to it as they lie; a
 busy pixel whose windows fall otherwise may (115 of 101,288 events of one clip, moved by 20 ms).
@@ -25,7 +26,7 @@ from edgesnn.senses.clock import WindowClock
 from edgesnn.senses.lines import OFTEN, ONCE, noisy_lines
 
 WINDOW_US = 50_000
-SPANS = {1: 15, 4: 40, 20: 15}
+SPANS = {1: 15, 2: 25, 4: 40, 20: 15}
 """Windows that are looked at together, and how often a suspicious pixel fires in them."""
 _TIMES, _CALM = 4, 2
 _BUSIEST = 2

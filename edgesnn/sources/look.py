@@ -21,18 +21,20 @@ _LATE_SHARE = 1000
 """One event in so many may come more than 10 ms late: more are no busy sensor's."""
 _MOST_LIVES = 4096
 """A sensor whose clock began anew more often than this did not: the file is in no order."""
+_MOST_JUMPS = 1_000_000
+"""So many are listed: a file with more is in no order, whatever else it holds."""
 
 
 class Look:
     """What there is to know of a recording's order and times; feed it all events, in any pieces.
 
-    jumps: numbers of the events that come first after a jump back as the slicer knows it; lost_us:
-    the time lost after 0, 1, ... of them. last_us: time of the last event. clock_us: how far
-    playback is at the end: it goes on over jumps. gap_us, gap_at_us: the longest silence, and how
-    long after the first event it begins, by playback's clock. strays: numbers of single events a
-    minute or more from the one before and back again, MOST_STRAYS at most. overruns: how often a
-    clock of 32 bits came to its end. flowing_us: the time that passed without silences and
-    jumps. whole_ms: whether all times are whole milliseconds apart.
+    jumps: numbers of the events that come first after a jump back as the slicer knows it, of a
+    million at most; lost_us: the time lost after 0, 1, ... of them. last_us: time of the last
+    event. clock_us: how far playback is at the end: it goes on over jumps. gap_us, gap_at_us: the
+    longest silence, and how long after the first event it begins, by playback's clock. strays:
+    numbers of single events a minute or more from the one before and back again, MOST_STRAYS at
+    most. overruns: how often a clock of 32 bits came to its end. flowing_us: the time that passed
+    without silences and jumps. whole_ms: whether all times are whole milliseconds apart.
     """
 
     def __init__(self) -> None:
@@ -45,7 +47,7 @@ class Look:
         self._head = self._tail = empty_events()
         self._jumps: list[Times] = []
         self._lost: list[Times] = []
-        self._lost_us = self._forwards = 0
+        self._lost_us = self._forwards = self._jumped = 0
         self._sorted = {(name, up): True for name in "xyp" for up in (False, True)}
         self._whole, self._life = _Order(), _Order()
         self._lives: list[_Order] = []
@@ -110,8 +112,10 @@ class Look:
         lost = self._lost_us + np.cumsum(-steps[at])
         new = t[known:]
         if len(at):
-            self._jumps.append(at + 1 - known + self.count)
-            self._lost.append(lost)
+            self._jumped += len(at)
+            if self._jumped <= _MOST_JUMPS:
+                self._jumps.append(at + 1 - known + self.count)
+                self._lost.append(lost)
             runs = np.diff(at + 1 - known, prepend=0, append=len(new))
             new = new + np.repeat(np.concatenate([[self._lost_us], lost]), runs)
             self._lost_us = int(lost[-1])
@@ -146,7 +150,7 @@ class Look:
         A clock that began anew goes on in order; what jumps forwards as it jumps back was never in
         order, and what lies in the order of x, y or polarity was sorted by it.
         """
-        jumps = sum(map(len, self._jumps))
+        jumps = self._jumped
         if not jumps or jumps > _MOST_LIVES or self.is_sorted_by_a_field():
             return False
         return jumps <= 2 or not (self._forwards > jumps // 2 or jumps * 4 > self.count)
@@ -162,7 +166,7 @@ class Look:
     def disordered(self) -> bool:
         """Whether the events are not in the order of time, and no busy sensor made it so."""
         lives = [*self._lives, self._life] if self.lives() else [self._whole]
-        return any(life.disordered() for life in lives)
+        return self._jumped > _MOST_JUMPS or any(life.disordered() for life in lives)
 
     def far(self, far_us: int) -> tuple[int, int]:
         """Return how many events at the beginning and the end lie that far from the rest.

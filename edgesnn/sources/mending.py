@@ -11,20 +11,18 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
-from edgesnn.events import Events, joined_events
+from edgesnn.events import Events
 from edgesnn.sources.found import counted
 from edgesnn.sources.look import MOST_STRAYS, SILENCE_US, Look, Times
-from edgesnn.sources.stored import Held, Part, Spool, Stored, blocks_of, stored
+from edgesnn.sources.sorting import in_order
+from edgesnn.sources.stored import Part, Spool, Stored, blocks_of, stored
 
 UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 """Microseconds in a unit of --time-unit."""
-_MOST_SORTED = 16_000_000
 _SLOW_HZ, _FAST_HZ = 100.0, 1e8
 _SLOW_PIXEL_HZ, _FAST_PIXEL_HZ = 0.01, 1000.0
 _ENOUGH = 1000
@@ -72,7 +70,6 @@ def mended(
     """Return a recording's events as they are to be played, a look at them, and what to tell.
 
     look: at the events as they are, where there was one. unit: of the times, if the user told it.
-    Raises InputError for events that would have to be put in order and are too many for that.
     """
     kept = stored(events)
     look = look or Look.of(kept)
@@ -88,15 +85,9 @@ def mended(
         kept = _without(kept, np.array(look.strays))
         look = Look.of(kept)
     if look.disordered():
-        if len(kept) > _MOST_SORTED:
-            raise InputError(
-                f"the events are not in the order of time, and {len(kept):,} are more than edgesnn "
-                f"puts in order ({_MOST_SORTED:,}); sort the recording by time"
-            )
         ends = [0, *(look.jumps.tolist() if look.lives() else []), len(kept)]
         moved = look.back - (len(ends) - 2)
-        lives = [kept.read(first, stop) for first, stop in pairwise(ends)]
-        kept = Held(joined_events([life[np.argsort(life["t"], kind="stable")] for life in lives]))
+        kept = in_order(kept, ends)
         look = Look.of(kept)
         notes.append(
             f"the events were not in the order of time ({counted(moved, 'step')} back); they were "

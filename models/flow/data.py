@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset
 
 from edgesnn.events import Events
 
-from .net import AGES, BINS, MEMORY, WINDOWS
+from .net import AGES, BINS, MEMORY, WINDOWS, Windows
 from .scenes import CELL, GRID, STEP_US, STEPS, Array, scene_events
 from .textures import Random
 
@@ -32,7 +32,6 @@ MOMENTS = 24
 AWAY = 0.08
 """Weight of cells without events of their own: their flow must be guessed from around."""
 Moment = tuple[Tensor, Tensor, Tensor]
-Windows = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +79,9 @@ def windows_of(counts: Array, windows: Windows = WINDOWS) -> NDArray[np.uint8]:
 
 
 def moment(rng: Random, of: Scene, windows: Windows = WINDOWS) -> Moment:
-    """Draw a moment: windows (AGES, 24, CROP, CROP), flow and weight (2 and 1, CROP/2, CROP/2).
+    """Draw a moment: windows (AGES, windows * 2 BINS, CROP, CROP), flow and weight.
 
-    Flow is in cells per step, averaged over the cells with events.
+    Flow (2, CROP/2, CROP/2) is in cells per step, averaged over the cells with events.
     """
     step = int(rng.integers(1, STEPS + 1))
     counts = of.counts[max(0, step - MEMORY) * BINS : step * BINS]

@@ -1,7 +1,7 @@
 """The flow network: time in the first layer's windows, spikes between layers, sums that add up.
 
 x          (2 BINS, H, W)           event counts of the two halves of a step of 10 ms, 7 at most
-windows    sums over 1, 1, 2, 4, 6 and 10 steps of growing age    fixed taps of 0 and 1: 240 ms
+windows    sums over 1, 1, 1, 1, 2, 2, 6 and 10 steps of growing age   taps of 0 and 1: 240 ms
 near       5x5 stride 2             -> (32, H/2, W/2)
 middle     3x3 stride 2 on near now, 2 and 4 steps ago     -> (48, H/4, W/4)
 far        3x3 stride 2 on middle now, 2 and 4 steps ago   -> (96, H/8, W/8)
@@ -36,8 +36,11 @@ from torch.nn import functional as F
 from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, round_through
 
 BINS = 2
-WINDOWS = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 14), (14, 24))
+Windows = tuple[tuple[int, int], ...]
+WINDOWS: Windows = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 6), (6, 8), (8, 14), (14, 24))
 """First and last age (exclusive) of the inputs that a window sums, in steps."""
+WIDE: Windows = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 14), (14, 24))
+"""The windows that a training begins with; those of WINDOWS are parts of them."""
 DELAYS = (0, 2, 4)
 """Ages of the spikes that `middle` and `far` read, in steps."""
 AGES = tuple(sorted({a + b for a in DELAYS for b in DELAYS}))
@@ -71,7 +74,7 @@ class FlowShape:
     integer program.
     """
 
-    windows: tuple[tuple[int, int], ...] = WINDOWS
+    windows: Windows = WINDOWS
     shared: bool = True
     separable: bool = False
     scales: int = 3
@@ -79,6 +82,20 @@ class FlowShape:
 
 
 AS_SHIPPED = FlowShape()
+
+
+def split_windows(weight: Tensor, wide: Windows, narrow: Windows) -> Tensor:
+    """Return a first layer's weights (out, windows * inputs, kh, kw) for windows that are parts.
+
+    Each window of `narrow` lies in one of `wide` and takes its weights, so the layer computes what
+    it did: a sum over a window is the sum of its parts'.
+    """
+    of_window = dict(zip(wide, weight.chunk(len(wide), 1), strict=True))
+    parts = [
+        next(w for (begin, end), w in of_window.items() if begin <= first and last <= end)
+        for first, last in narrow
+    ]
+    return torch.cat(parts, 1)
 
 
 class SeparableWeight(QuantWeight):

@@ -28,8 +28,19 @@ from ..checkpoints import (
     trainers,
     write_checkpoint,
 )
-from .data import AWAY, MOMENTS, Moment, Moments, Windows, moment, scene
-from .net import AS_SHIPPED, SLOW, WINDOWS, FlowNet, FlowShape, compressed, expanded
+from .data import AWAY, MOMENTS, Moment, Moments, moment, scene
+from .net import (
+    AS_SHIPPED,
+    SLOW,
+    WIDE,
+    WINDOWS,
+    FlowNet,
+    FlowShape,
+    Windows,
+    compressed,
+    expanded,
+    split_windows,
+)
 
 HELD_OUT = 1_000_000
 """Seed of the scenes that are only validated on: far from any seed of a training."""
@@ -62,6 +73,14 @@ class Recipe:
 FIRST = Recipe()
 SECOND = Recipe(rate=1.2e-3, decay=0.85, relative=0.7, seed=1)
 """After the first: directions are known, and how far off speeds are in proportion counts."""
+THIRD = Recipe(rate=1.2e-3, decay=0.85, relative=0.7, seed=2)
+"""After the second: the windows are split."""
+STAGES = (
+    ("first", FIRST, FlowShape(windows=WIDE)),
+    ("second", SECOND, FlowShape(windows=WIDE)),
+    ("third", THIRD, AS_SHIPPED),
+)
+"""Each begins with what the one before it ends with."""
 
 
 def loss_of(sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe) -> Tensor:
@@ -179,7 +198,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     net = FlowNet(shape=shape)
     if start is not None:
-        net.load_state_dict(flow_checkpoint(start)["net"])
+        _begin_with(net, start)
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )
@@ -226,6 +245,7 @@ def train(
                 "updates": update,
                 "recipe": asdict(recipe),
                 "sizes": list(net.sizes),
+                "windows": [list(window) for window in shape.windows],
             }
             write_checkpoint(out, state | trainers(optimiser, schedule))
     return net
@@ -239,6 +259,19 @@ def flow_checkpoint(path: Path) -> dict[str, Any]:
 def network_from(path: Path) -> FlowNet:
     """Return the network of a checkpoint, in eval mode."""
     state = flow_checkpoint(path)
-    net = FlowNet(*state["sizes"])
+    net = FlowNet(*state["sizes"], shape=FlowShape(windows=_windows(state)))
     net.load_state_dict(state["net"])
     return net.eval()
+
+
+def _begin_with(net: FlowNet, start: Path) -> None:
+    """Give `net` the weights of a checkpoint whose windows are its own or hold them."""
+    state = flow_checkpoint(start)
+    first = "layers.near.shared.weight"
+    weights = state["net"]
+    weights[first] = split_windows(weights[first], _windows(state), net.shape.windows)
+    net.load_state_dict(weights)
+
+
+def _windows(state: dict[str, Any]) -> Windows:
+    return tuple((begin, end) for begin, end in state.get("windows", WIDE))

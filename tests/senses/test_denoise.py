@@ -202,7 +202,7 @@ def line(hz: float, seconds: float, at: int, of_columns: bool = False, seed: int
 
 
 @pytest.mark.parametrize("of_columns", [False, True])
-@pytest.mark.parametrize(("hz", "until_s"), [(400, 0.15), (50, 0.15), (10, 2.05)])
+@pytest.mark.parametrize(("hz", "until_s"), [(400, 0.15), (50, 0.15), (15, 0.25), (10, 0.45)])
 def test_a_noisy_line_is_shut_out_and_told_as_one(
     hz: float, until_s: float, of_columns: bool
 ) -> None:

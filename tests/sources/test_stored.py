@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import shutil
@@ -17,13 +18,14 @@ from hypothesis import strategies as st
 
 from edgesnn.errors import InputError
 from edgesnn.events import EVENT, Events, events_from_arrays, joined_events
-from edgesnn.sources import mending, stored
+from edgesnn.sources import mending, sorting, stored
 from edgesnn.sources.bs2 import bs2_from_events
 from edgesnn.sources.look import Look
 from edgesnn.sources.npz_write import npz_from_events
 from edgesnn.sources.raw import raw_head
 from edgesnn.sources.reading import find_recording
 from edgesnn.sources.recording import Recording, open_recording
+from edgesnn.sources.sorting import sort_into
 from edgesnn.sources.stored import Held, Part, Spool
 
 SIZE = (30, 20)
@@ -126,10 +128,36 @@ def test_a_spool_goes_to_disk_and_parts_are_parts(monkeypatch) -> None:
     assert len(part) == 10 and part.read(8, 40).tolist() == events[18:20].tolist()
 
 
-def test_more_events_than_can_be_put_in_order_are_refused(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(mending, "_MOST_SORTED", 90)
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 40), min_size=2, max_size=120), st.integers(1, 30), st.data())
+def test_runs_that_are_merged_are_one_stable_sort(times: list[int], run: int, data) -> None:
+    events = some_events(times)
+    first = data.draw(st.integers(0, len(times) - 1))
+    out = Spool()
+    out.write(events[:1])
+    sort_into(out, Held(events), first, len(events), run)
+    wanted = events[first:][np.argsort(events["t"][first:], kind="stable")]
+    assert out.read(1, len(out)).tolist() == wanted.tolist()
+
+
+def test_events_out_of_order_that_do_not_fit_in_memory_are_sorted(
+    tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(sorting, "RUN", 9)
+    events = some_events(list(range(100))[::-1])
+    npz_from_events(tmp_path / "a.npz", events, SIZE)
+    found, _ = find_recording(tmp_path / "a.npz", None, None)
+    assert found.in_memory().tolist() == events[::-1].tolist()
+    assert "99 steps back" in found.notes[0]
+
+
+def test_a_disk_too_full_to_sort_on_is_an_error(tmp_path: Path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(mending, "in_order", full)
     npz_from_events(tmp_path / "a.npz", some_events(list(range(100))[::-1]), SIZE)
-    with pytest.raises(InputError, match="100 are more than edgesnn puts in order"):
+    with pytest.raises(InputError, match=r"a.npz cannot be put in order: No space left"):
         open_recording(tmp_path / "a.npz")
 
 
