@@ -26,10 +26,12 @@ from edgesnn.program import (
     Concat,
     Fire,
     Integrate,
+    Integrator,
     Layer,
     Leaky,
     Node,
     Pool,
+    Previous,
     Program,
     State,
     Tensor,
@@ -38,8 +40,12 @@ from edgesnn.program import (
 )
 from edgesnn.program.kinds.integrate import RESETS
 
-_KINDS: tuple[type[Node], ...] = (Layer, Pool, Upsample, Concat, Add, Fire, Leaky, Integrate)
+_KINDS: tuple[type[Node], ...] = (
+    *(Layer, Pool, Upsample, Concat, Add),
+    *(Fire, Leaky, Integrate, Integrator, Previous),
+)
 """In the order of the engine's own numbers."""
+_SIZES = {Pool: "size", Upsample: "factor", Integrate: "bits", Integrator: "bits"}
 _CHECKED_STEPS = 8
 _LARGEST = 1 << 28
 
@@ -110,12 +116,15 @@ class EventsModel:
                 f"{node.name}: the events backend does not run nodes of kind {node.kind!r}; use "
                 "--backend onnx_cpu"
             )
-        inputs = np.array([self.index[name] for name in node.reads], np.int32)
+        reads = (node.later,) if isinstance(node, Previous) else node.reads
+        inputs = np.array([self.index[name] for name in reads], np.int32)
         theta, current = self._tensor(node, "threshold"), self._tensor(node, "current")
-        size = {Pool: "size", Upsample: "factor", Integrate: "bits"}.get(type(node))
-        choice = getattr(node, "op", "") == "or"
+        size = _SIZES.get(type(node))
+        choice = int(getattr(node, "op", "") == "or")
         if isinstance(node, Integrate):
             choice = RESETS.index(node.reset)
+        elif isinstance(node, Integrator):
+            choice = self.program.values[node.name].high
         _done(
             self._library.engine_node(
                 self.plan,
@@ -237,7 +246,11 @@ class EventsStream:
         neurons = getattr(self._library, f"engine_{way}_neurons")
         for at, node in enumerate(self._program.nodes):
             history, membrane, fired = (
-                state.get(f"{what}_{node.name}") for what in ("state", "membrane", "fired")
+                next(
+                    (state[name] for role in roles if (name := f"{role}_{node.name}") in state),
+                    None,
+                )
+                for roles in (("state", "previous"), ("membrane", "potential"), ("fired",))
             )
             if history is not None:
                 histories(self._stream, at, _pointer(history))

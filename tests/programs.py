@@ -306,6 +306,31 @@ def looping_program(seed: int) -> Program:
     return b.program()
 
 
+def looping_images(seed: int) -> Program:
+    """Return a program of neurons on an image that see their neighbours' spikes of the step before,
+    and, every other one, those of the pool behind them."""
+    rng = np.random.default_rng((seed, 2))
+    channels, high = int(rng.integers(2, 5)), int(rng.choice([1, 7]))
+    b = Builder(rng, (2, 2 * int(rng.integers(2, 5)), 2 * int(rng.integers(2, 6))), high)
+    size = b.shape[1:]
+    parts = [b.add(Layer("given", "x", b.weight("w_given", channels, 2, 3, 3), padding=1))]
+    loop = b.add(Previous("before", "neurons", (channels, *size)))
+    weight = b.weight("w_again", channels, channels, 3, 3)
+    parts.append(b.add(Layer("again", loop, weight, padding=1)))
+    if seed % 2:
+        far = b.add(Previous("far", "pool", (channels, size[0] // 2, size[1] // 2)))
+        sums = b.add(Layer("wide", far, b.weight("w_wide", channels, channels, 1, 1)))
+        parts.append(b.add(Upsample("again_far", sums, 2)))
+    b.add(Add("both", tuple(parts)))
+    b.tensors["none"] = rng.integers(-3, 4, channels).astype(np.int32)
+    b.tensors["theta"] = rng.integers(100, 400, channels).astype(np.int32)
+    reset = str(rng.choice(RESETS[:2]))
+    keep = int(rng.choice([3500, KEEP_UNIT]))
+    b.add(Integrate("neurons", "both", "theta", "none", keep, 0, reset))
+    b.add(Pool("pool", "neurons", 2, "or"))
+    return b.program()
+
+
 LABELS = (
     "hand clapping",
     "right hand wave",

@@ -27,7 +27,9 @@
 #define HOT
 #endif
 
-typedef enum { LAYER, POOL, UPSAMPLE, CONCAT, ADD, FIRE, LEAKY, INTEGRATE } kind_t;
+typedef enum {
+    LAYER, POOL, UPSAMPLE, CONCAT, ADD, FIRE, LEAKY, INTEGRATE, INTEGRATOR, PREVIOUS
+} kind_t;
 
 typedef struct {
     int32_t channels, height, width, cells, size;
@@ -48,11 +50,12 @@ typedef struct {
 typedef struct {
     kind_t kind;
     int32_t out, inputs, *input;
-    int32_t size, op_or;           /* pool, upsample; integrate: its bits, its reset */
+    int32_t size;                  /* pool, upsample; of neurons: bits of their potentials */
+    int32_t choice;                /* pool: 1 or, 0 sum; integrate: its reset; integrator: limit */
     int32_t *theta, lowest_theta;  /* per neuron; NULL: no comparison */
-    int32_t *current, keep;        /* leaky, integrate; per neuron */
+    int32_t *current, keep;        /* neurons with a leak; per neuron */
+    int32_t past;                  /* inputs remembered, without the newest: layer, previous */
     /* layer */
-    int32_t past;                  /* inputs remembered, without the newest */
     int32_t conv, kernel_h, kernel_w;
     int32_t *row_of;               /* output row of (input row, kernel row), -1: none */
     run_t *run;                    /* by input column */
@@ -83,7 +86,7 @@ typedef struct {
     int32_t *sum;
 } value_t;
 
-/* What a layer or a neuron remembers. */
+/* What a layer, a neuron or a loop remembers. */
 typedef struct {
     int32_t now;        /* slot of the newest input */
     int32_t *events;    /* per slot */
@@ -110,6 +113,7 @@ void *engine_zeros(int64_t *total, size_t count, size_t size);
 
 /* layer.c */
 void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x, value_t *y);
+void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t *x);
 void layer_refill(const plan_t *plan, const node_t *node, memory_t *m);
 void list_spikes(const uint8_t *flags, int32_t size, value_t *y);
 void collect(const int32_t *h, const int32_t *theta, const shape_t *shape, uint8_t *flags,
@@ -118,5 +122,6 @@ void forget(value_t *y);
 
 /* nodes.c */
 void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *values);
+void node_end(const plan_t *plan, const node_t *node, memory_t *m, const value_t *values);
 
 #endif

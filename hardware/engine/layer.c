@@ -77,7 +77,7 @@ void forget(value_t *y)
 }
 
 /* Note the newest input among those that are remembered. */
-static void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t *x)
+void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t *x)
 {
     m->now = m->now == node->past ? 0 : m->now + 1;
     const size_t at = (size_t)m->now * (size_t)in->size;

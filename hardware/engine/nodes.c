@@ -19,7 +19,7 @@ static void pool(const plan_t *plan, const node_t *node, const value_t *x, value
         const int32_t channel = (int32_t)x->index[e] - cell * in->channels;
         const int32_t row = cell / in->width / node->size, column = cell % in->width / node->size;
         const uint32_t at = (uint32_t)((row * out->width + column) * in->channels + channel);
-        put(y, at, node->op_or ? 1 : (uint8_t)(y->dense[at] + x->dense[x->index[e]]));
+        put(y, at, node->choice ? 1 : (uint8_t)(y->dense[at] + x->dense[x->index[e]]));
     }
 }
 
@@ -144,7 +144,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
     int32_t *restrict membrane = m->membrane;
     const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
     const int32_t *restrict current = node->current;
-    const int32_t keep = node->keep, unit = 1 << node->size, reset = node->op_or;
+    const int32_t keep = node->keep, unit = 1 << node->size, reset = node->choice;
     uint8_t *restrict flags = m->flags;
     int32_t changed = 0;
     forget(y);
@@ -166,6 +166,46 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
     m->settled = !changed && !x->active;
 }
 
+/* Potentials without spikes: they are the output. */
+HOT static void integrator(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
+                           value_t *y)
+{
+    const shape_t *out = plan->shape + node->out;
+    int32_t *restrict potential = m->membrane, *restrict given = y->sum;
+    const int32_t *restrict sum = x->sum, *restrict current = node->current;
+    const int32_t keep = node->keep, unit = 1 << node->size, limit = node->choice;
+    int32_t changed = 0, any = 0;
+    if (m->settled && !x->active) return;
+    for (int32_t i = 0; i < out->size; i++) {
+        const int32_t before = potential[i];
+        const int32_t left =
+            keep == KEEP_UNIT ? before : (int32_t)((int64_t)before * keep / KEEP_UNIT);
+        int32_t h = left + (sum[i] * unit + current[i]);
+        h = h > limit ? limit : h < -limit ? -limit : h;
+        changed |= h != before;
+        any |= h;
+        potential[i] = given[i] = h;
+    }
+    y->active = any != 0;
+    m->settled = !changed && !x->active;
+}
+
+/* What a later node gave in the step before; node_end noted it. */
+static void previous(const plan_t *plan, const node_t *node, const memory_t *m, value_t *y)
+{
+    const size_t at = (size_t)m->now * (size_t)plan->shape[node->out].size;
+    forget(y);
+    for (int32_t e = 0; e < m->events[m->now]; e++)
+        put(y, m->index[at + (size_t)e], m->level[at + (size_t)e]);
+}
+
+/* After all nodes of a step. */
+void node_end(const plan_t *plan, const node_t *node, memory_t *m, const value_t *values)
+{
+    if (node->kind == PREVIOUS)
+        remember(node, plan->shape + node->out, m, values + node->input[0]);
+}
+
 void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *values)
 {
     const value_t *x = values + node->input[0];
@@ -179,5 +219,7 @@ void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *val
     case FIRE: fire(plan, node, m, x, y); break;
     case LEAKY: leaky(plan, node, m, x, y); break;
     case INTEGRATE: integrate(plan, node, m, x, y); break;
+    case INTEGRATOR: integrator(plan, node, m, x, y); break;
+    case PREVIOUS: previous(plan, node, m, y); break;
     }
 }

@@ -36,16 +36,16 @@ static size_t accumulators(const node_t *n)
 static int make_memory(stream_t *s, memory_t *m, const node_t *n)
 {
     const size_t out = (size_t)s->plan->shape[n->out].size;
-    if (n->kind == FIRE || n->kind == LEAKY || n->kind == INTEGRATE)
+    if (n->kind == FIRE || n->kind == LEAKY || n->kind == INTEGRATE || n->kind == INTEGRATOR)
         return NEW(m->membrane, out) || NEW(m->fired, out) || NEW(m->flags, out);
     if (n->kind == ADD) return NEW(m->total, out) || NEW(m->flags, out);
-    if (n->kind != LAYER) return 0;
+    if (n->kind != LAYER && n->kind != PREVIOUS) return 0;
     const size_t slots = (size_t)n->past + 1, in = (size_t)s->plan->shape[n->input[0]].size;
+    if (NEW(m->events, slots) || NEW(m->index, slots * in) || NEW(m->level, slots * in)) return -1;
+    if (n->kind == PREVIOUS) return 0;
     const size_t rings = accumulators(n);
     m->sums = engine_zeros(&s->bytes, rings * out, n->narrow ? sizeof(int16_t) : sizeof(int32_t));
-    return !m->sums || NEW(m->events, slots) || NEW(m->index, slots * in)
-           || NEW(m->level, slots * in) || NEW(m->filled, rings) || NEW(m->total, out)
-           || NEW(m->flags, out);
+    return !m->sums || NEW(m->filled, rings) || NEW(m->total, out) || NEW(m->flags, out);
 }
 
 API stream_t *engine_stream(const plan_t *plan)
@@ -102,6 +102,8 @@ API int32_t engine_step(stream_t *s, const uint8_t *x, int32_t *y)
     if (take(plan->shape, x, plan->input_high, s->value)) return -1;
     for (int32_t i = 0; i < plan->nodes; i++)
         node_step(plan, plan->node + i, s->memory + i, s->value);
+    for (int32_t i = 0; i < plan->nodes; i++)
+        node_end(plan, plan->node + i, s->memory + i, s->value);
     for (int32_t cell = 0; cell < shape->cells; cell++)
         for (int32_t c = 0; c < shape->channels; c++) {
             const int32_t at = cell * shape->channels + c;
@@ -119,18 +121,18 @@ API void engine_reset(stream_t *s)
         m->settled = 0;
         if (m->membrane) memset(m->membrane, 0, out * sizeof *m->membrane);
         if (m->fired) memset(m->fired, 0, out);
+        if (m->events) memset(m->events, 0, ((size_t)n->past + 1) * sizeof *m->events);
         if (n->kind != LAYER) continue;
-        const size_t slots = (size_t)n->past + 1;
         const size_t rings = accumulators(n);
         const size_t bytes = out * (n->narrow ? sizeof(int16_t) : sizeof(int32_t));
-        memset(m->events, 0, slots * sizeof *m->events);
         for (size_t r = 0; r < rings; r++)
             if (m->filled[r]) memset((char *)m->sums + r * bytes, 0, bytes);
         memset(m->filled, 0, rings * sizeof *m->filled);
     }
 }
 
-/* A layer's last inputs, newest first: uint8 (past, channels, height, width). */
+/* A layer's last inputs, newest first: uint8 (past, channels, height, width); of a loop what it
+ * will give in the next step. */
 API void engine_get_history(const stream_t *s, int32_t node, uint8_t *history)
 {
     const node_t *n = s->plan->node + node;

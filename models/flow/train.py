@@ -259,7 +259,8 @@ def flow_checkpoint(path: Path) -> dict[str, Any]:
 def network_from(path: Path) -> FlowNet:
     """Return the network of a checkpoint, in eval mode."""
     state = flow_checkpoint(path)
-    net = FlowNet(*state["sizes"], shape=FlowShape(windows=_windows(state)))
+    near, middle, far = state["sizes"]
+    net = FlowNet(near, middle, far, FlowShape(windows=_windows(state)))
     net.load_state_dict(state["net"])
     return net.eval()
 
