@@ -169,7 +169,8 @@ class EventsModel:
                 len(w.terms),
                 w.banks,
                 w.narrow,
-                *_array(w.taps),
+                w.sets.shape[-1],
+                w.ring,
             )
         )
 

@@ -3,10 +3,14 @@
 A temporal filter of several taps or several filters becomes terms, sums over the events of one past
 step each:  H[t] = sum over terms of coefficient * W_set x[t - lag].  Lags at which the filters have
 the same taps share a set; what does not fit 16 bits when added up stays apart.
+
+Where there is memory for it a ring holds W_set x of all sets for each past step, so that an event
+is added once, to all sets side by side; else the events of the past are added anew in every step.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,18 +20,20 @@ from numpy.typing import NDArray
 from edgesnn.program import Layer, Program
 
 _Ints = NDArray[np.int32]
+_RING_BYTES = 1 << 20
+"""Of a layer's ring, in a stream: what a processor's second cache holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedWeights:
-    """sets: int16 (n, input channel (linear: input), kernel row, kernel column, output).
+    """sets: int16 (n, input channel (linear: input), kernel row, kernel column, output); of a ring
+    n is 1 and the outputs are those of all sets, one set after the other.
 
     columns: int32, the kernel's columns in the order they are kept.
 
     kernel: (rows, columns). first, last: int32 (n, input channels), the outputs that a channel
     reaches. terms: int32 (n, 4): lag, set, coefficient, and which of the banks of sums it is added
-    to. narrow: whether no sum of a bank, or of a past step, can leave 16 bits. taps: int32, of
-    sums of past steps (H = sum of tap[i] X[t - i]); empty where there are terms.
+    to. narrow: whether no sum of a bank, or of a past step, can leave 16 bits. ring: see above.
     """
 
     sets: NDArray[np.int16]
@@ -38,7 +44,7 @@ class PackedWeights:
     terms: _Ints
     banks: int
     narrow: bool
-    taps: _Ints
+    ring: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,10 @@ def packed_weights(program: Program, node: Layer) -> PackedWeights:
     taps = program.taps_of(node)
     filters = [_dense(program, node, m, len(taps)) for m in range(len(taps))]
     kernel = filters[0].shape[1:3] if node.op == "conv" else (1, 1)
-    ring = len(taps) == 1 and np.count_nonzero(taps) > 1
     sets: list[NDArray[np.int32]] = []
     terms: list[tuple[int, int, int]] = []
     known: dict[tuple[int, ...], int] = {}
-    for lag in range(0 if ring else taps.shape[1]):
+    for lag in range(taps.shape[1]):
         column = taps[:, lag]
         if not column.any():
             continue
@@ -80,23 +85,43 @@ def packed_weights(program: Program, node: Layer) -> PackedWeights:
     if not sets:
         sets.append(filters[0])
     packed = np.ascontiguousarray(np.stack(sets), np.int16)
+    several = len(packed) > 1
+    ring = len(terms) > 1 and (not several or _may_widen(program, node, len(packed)))
     channels = program.values[node.input].shape[0]
     reached = np.ones((len(packed), channels, packed.shape[-1]), bool)
     if node.op == "conv":
         reached = (packed != 0).any(axis=(2, 3))
     first, last = _ranges(reached)
     bank_of, narrow = _banks(packed, [] if ring else terms, program.values[node.input].high)
+    bank_of = bank_of or [0] * len(terms)
+    if ring and several:
+        packed = _side_by_side(packed)
+        first, last = np.zeros((1, channels), np.int32), np.full((1, channels), packed.shape[-1])
     return PackedWeights(
         sets=packed,
         kernel=(int(kernel[0]), int(kernel[1])),
         columns=kernel_columns(int(kernel[1]), node.stride if node.op == "conv" else 1),
         first=first,
-        last=last,
+        last=np.ascontiguousarray(last, np.int32),
         terms=np.c_[np.array(terms, np.int32).reshape(-1, 3), bank_of].astype(np.int32),
         banks=0 if ring else int(max(bank_of, default=0)) + 1,
         narrow=narrow,
-        taps=np.ascontiguousarray(taps[0], np.int32) if ring else np.zeros(0, np.int32),
+        ring=ring,
     )
+
+
+def _may_widen(program: Program, node: Layer, sets: int) -> bool:
+    """Whether a ring may hold the sums of several sets: there is memory, and no groups."""
+    if node.groups > 1:
+        return False  # a channel of theirs reaches a part of each set's outputs
+    slots = program.history_of(node) + 1
+    return slots * sets * math.prod(program.values[node.name].shape) * 4 <= _RING_BYTES
+
+
+def _side_by_side(sets: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Lay all sets' outputs after each other: (1, ..., sets * outputs)."""
+    joined: NDArray[np.int16] = np.concatenate(list(sets), axis=-1)
+    return np.ascontiguousarray(joined[None])
 
 
 def delayed_synapses(program: Program, node: Layer) -> DelayedSynapses:

@@ -59,14 +59,18 @@ typedef struct {
     int32_t conv, kernel_h, kernel_w;
     int32_t *row_of;               /* output row of (input row, kernel row), -1: none */
     run_t *run;                    /* by input column */
-    int16_t *weight;               /* [set][input][kernel row][kernel column][output] */
+    int32_t wide;                  /* sums of an output cell: its channels, of a ring those of all sets */
+    int16_t *weight;               /* [set][input][kernel row][kernel column][output], in a ring
+                                      [input][kernel row][kernel column][set][output] */
     size_t set_length;
     int32_t *from, *to;            /* outputs that (set, input channel) reaches */
     term_t *term;
     int32_t terms, banks;          /* accumulators that terms are added to */
+    int32_t ring;                  /* an accumulator for each past step instead, in which each input
+                                      is added once: terms add those up */
     int32_t narrow;                /* accumulators of 16 bits: no sum in them can be larger */
-    int32_t taps, *tap;            /* sums of past steps: H = sum tap[i] X[t - i]; 0: by terms */
     int32_t rows;                  /* delays: accumulators of the steps to come; 0: no delays */
+    int32_t taps, *tap;            /* delays */
     int32_t *synapse_of, *synapse_at;
     int16_t *synapse_weight;
 } node_t;

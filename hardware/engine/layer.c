@@ -24,11 +24,17 @@ static inline int32_t quotient(int32_t n, int32_t d, uint64_t inverse)
 #define NAME(x) x##_32
 #include "scatter.inc"
 
+/* Sums of one accumulator. */
+static size_t sums_in(const node_t *node, const shape_t *out)
+{
+    return (size_t)out->cells * (size_t)node->wide;
+}
+
 /* Add the weights of the events of one slot to accumulator `at` of those that m has. */
 static void add_events(const node_t *node, const shape_t *in, const shape_t *out, memory_t *m,
                        int32_t set, int32_t coefficient, int32_t slot, int32_t at)
 {
-    const size_t from = (size_t)slot * (size_t)in->size, to = (size_t)at * (size_t)out->size;
+    const size_t from = (size_t)slot * (size_t)in->size, to = (size_t)at * sums_in(node, out);
     if (node->narrow)
         add_events_16(node, in, out, set, coefficient, m->index + from, m->level + from,
                       m->events[slot], (int16_t *)m->sums + to);
@@ -39,7 +45,7 @@ static void add_events(const node_t *node, const shape_t *in, const shape_t *out
 
 static void clear(const node_t *node, const shape_t *out, memory_t *m, int32_t at)
 {
-    const size_t bytes = (size_t)out->size * (node->narrow ? sizeof(int16_t) : sizeof(int32_t));
+    const size_t bytes = sums_in(node, out) * (node->narrow ? sizeof(int16_t) : sizeof(int32_t));
     if (m->filled[at]) memset((char *)m->sums + (size_t)at * bytes, 0, bytes);
     m->filled[at] = 0;
 }
@@ -124,30 +130,39 @@ HOT static void take_slot(const plan_t *plan, const node_t *node, memory_t *m, i
     }
 }
 
-/* total += tap * accumulator `at`, or = where it is the first; returns 1. */
-HOT static int32_t add_up(const node_t *node, const memory_t *m, int32_t size, int32_t at,
-                          int32_t tap, int32_t any, int32_t *restrict total)
+/* total += factor * those sums of accumulator `at` that belong to `set`. */
+HOT static void add_up(const node_t *node, const shape_t *out, const memory_t *m, int32_t at,
+                       int32_t set, int32_t factor, int32_t *restrict total)
 {
-    const int16_t *restrict narrow = (int16_t *)m->sums + (size_t)at * (size_t)size;
-    const int32_t *restrict wide = (int32_t *)m->sums + (size_t)at * (size_t)size;
-    if (!any) memset(total, 0, sizeof *total * (size_t)size);
-    if (node->narrow && tap == 1)
-        for (int32_t k = 0; k < size; k++) total[k] += narrow[k];
-    else if (node->narrow)
-        for (int32_t k = 0; k < size; k++) total[k] += tap * narrow[k];
-    else
-        for (int32_t k = 0; k < size; k++) total[k] += tap * wide[k];
-    return 1;
+    const int32_t channels = out->channels, apart = node->wide;
+    const int32_t cells = apart == channels ? 1 : out->cells; /* all lie side by side */
+    const int32_t count = apart == channels ? out->size : channels;
+    const size_t from = (size_t)at * sums_in(node, out) + (size_t)(set * channels);
+    for (int32_t cell = 0; cell < cells; cell++, total += count) {
+        const int16_t *restrict narrow = (int16_t *)m->sums + from + (size_t)cell * (size_t)apart;
+        const int32_t *restrict wide = (int32_t *)m->sums + from + (size_t)cell * (size_t)apart;
+        if (node->narrow && factor == 1)
+            for (int32_t k = 0; k < count; k++) total[k] += narrow[k];
+        else if (node->narrow)
+            for (int32_t k = 0; k < count; k++) total[k] += factor * narrow[k];
+        else
+            for (int32_t k = 0; k < count; k++) total[k] += factor * wide[k];
+    }
 }
 
 /* Add accumulators up: H; return whether anything is there (total is left alone where not). */
-static int32_t total_of(const node_t *node, const memory_t *m, int32_t size, int32_t *total)
+static int32_t total_of(const node_t *node, const shape_t *out, const memory_t *m, int32_t *total)
 {
     int32_t any = 0;
-    for (int32_t i = 0; i < (node->taps ? node->taps : node->banks); i++) {
-        const int32_t at = node->taps ? slot_of(node, m, i) : i;
-        const int32_t tap = node->taps ? node->tap[i] : 1;
-        if (tap && m->filled[at]) any = add_up(node, m, size, at, tap, any, total);
+    for (int32_t i = 0; i < (node->ring ? node->terms : node->banks); i++) {
+        const int32_t at = node->ring ? slot_of(node, m, node->term[i].lag) : i;
+        if (!m->filled[at]) continue;
+        if (!any) memset(total, 0, sizeof *total * (size_t)out->size);
+        any = 1;
+        if (node->ring)
+            add_up(node, out, m, at, node->term[i].set, node->term[i].coefficient, total);
+        else
+            add_up(node, out, m, at, 0, 1, total);
     }
     return any;
 }
@@ -181,9 +196,9 @@ void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value
         clear(node, out, m, m->newest_row);
         return;
     }
-    if (node->taps) take_slot(plan, node, m, m->now, 0);
+    if (node->ring) take_slot(plan, node, m, m->now, 0);
     for (int32_t bank = 0; bank < node->banks; bank++) clear(node, out, m, bank);
-    for (int32_t t = 0; t < node->terms; t++) {
+    for (int32_t t = 0; t < node->terms && !node->ring; t++) {
         const term_t *term = node->term + t;
         const int32_t slot = slot_of(node, m, term->lag);
         if (!m->events[slot]) continue;
@@ -191,13 +206,13 @@ void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value
         add_events(node, in, out, m, term->set, term->coefficient, slot, term->bank);
     }
     int32_t *total = node->theta ? m->total : y->sum;
-    give(node, out, m, total, total_of(node, m, out->size, total), y);
+    give(node, out, m, total, total_of(node, out, m, total), y);
 }
 
 /* Make the sums anew from the inputs that were put back, oldest first. */
 void layer_refill(const plan_t *plan, const node_t *node, memory_t *m)
 {
-    if (!node->rows && !node->taps) return;
+    if (!node->rows && !node->ring) return;
     for (int32_t lag = node->past - 1; lag >= 0; lag--)
         take_slot(plan, node, m, slot_of(node, m, lag), lag);
     /* the newest step has had its own */

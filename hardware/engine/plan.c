@@ -87,15 +87,15 @@ API int32_t engine_weights(plan_t *plan, int32_t at, int32_t past, int32_t conv,
                            int32_t kernel_w, const int32_t *kernel_column, int32_t stride,
                            int32_t padding, const int16_t *weight, int32_t sets, int64_t set_length,
                            const int32_t *from, const int32_t *to, const int32_t *terms,
-                           int32_t term_count, int32_t banks, int32_t narrow, const int32_t *taps, int32_t tap_count)
+                           int32_t term_count, int32_t banks, int32_t narrow, int32_t wide, int32_t ring)
 {
     node_t *n = plan->node + at;
     const shape_t *in = plan->shape + n->input[0], *out = plan->shape + n->out;
     n->past = past, n->conv = conv, n->kernel_h = kernel_h, n->kernel_w = kernel_w;
     n->set_length = (size_t)set_length;
-    n->terms = term_count, n->banks = banks, n->narrow = narrow, n->taps = tap_count;
-    if (COPY(n->weight, weight, (size_t)sets * (size_t)set_length) || COPY(n->tap, taps, tap_count)
-        || COPY(n->term, NULL, term_count) || COPY(n->from, from, sets * in->channels)
+    n->terms = term_count, n->banks = banks, n->narrow = narrow, n->wide = wide;
+    n->ring = ring;
+    if (COPY(n->weight, weight, (size_t)sets * (size_t)set_length) || COPY(n->term, NULL, term_count) || COPY(n->from, from, sets * in->channels)
         || COPY(n->to, to, sets * in->channels) || COPY(n->row_of, NULL, in->height * kernel_h)
         || COPY(n->run, NULL, in->width))
         return -1;
@@ -125,6 +125,7 @@ API int32_t engine_delays(plan_t *plan, int32_t at, int32_t past, int32_t rows,
     node_t *n = plan->node + at;
     const int32_t inputs = plan->shape[n->input[0]].size, count = synapse_of[inputs];
     n->past = past, n->rows = rows, n->taps = tap_count;
+    n->wide = plan->shape[n->out].channels;
     return COPY(n->synapse_of, synapse_of, inputs + 1) || COPY(n->synapse_at, synapse_at, count)
                    || COPY(n->synapse_weight, synapse_weight, count) || COPY(n->tap, taps, tap_count)
                ? -1 : 0;

@@ -30,7 +30,7 @@ static int make_value(stream_t *s, value_t *v, const shape_t *shape)
 
 static size_t accumulators(const node_t *n)
 {
-    return (size_t)(n->rows ? n->rows : n->taps ? n->past + 1 : n->banks);
+    return (size_t)(n->rows ? n->rows : n->ring ? n->past + 1 : n->banks);
 }
 
 static int make_memory(stream_t *s, memory_t *m, const node_t *n)
@@ -44,7 +44,8 @@ static int make_memory(stream_t *s, memory_t *m, const node_t *n)
     if (NEW(m->events, slots) || NEW(m->index, slots * in) || NEW(m->level, slots * in)) return -1;
     if (n->kind == PREVIOUS) return 0;
     const size_t rings = accumulators(n);
-    m->sums = engine_zeros(&s->bytes, rings * out, n->narrow ? sizeof(int16_t) : sizeof(int32_t));
+    const size_t sums = rings * (size_t)s->plan->shape[n->out].cells * (size_t)n->wide;
+    m->sums = engine_zeros(&s->bytes, sums, n->narrow ? sizeof(int16_t) : sizeof(int32_t));
     return !m->sums || NEW(m->filled, rings) || NEW(m->total, out) || NEW(m->flags, out);
 }
 
@@ -124,7 +125,8 @@ API void engine_reset(stream_t *s)
         if (m->events) memset(m->events, 0, ((size_t)n->past + 1) * sizeof *m->events);
         if (n->kind != LAYER) continue;
         const size_t rings = accumulators(n);
-        const size_t bytes = out * (n->narrow ? sizeof(int16_t) : sizeof(int32_t));
+        const size_t bytes = (size_t)s->plan->shape[n->out].cells * (size_t)n->wide
+                             * (n->narrow ? sizeof(int16_t) : sizeof(int32_t));
         for (size_t r = 0; r < rings; r++)
             if (m->filled[r]) memset((char *)m->sums + r * bytes, 0, bytes);
         memset(m->filled, 0, rings * sizeof *m->filled);
