@@ -41,11 +41,14 @@ typedef struct {
     int32_t lag, set, coefficient, bank;
 } term_t;
 
-/* What an input column meets in a kernel's row: kernel columns are ordered so that those which lie
- * on neighbouring outputs are neighbours (by their rest modulo the stride, then from last to first). */
+/* What an input cell meets: in each of `rows` rows of the kernel, every stride-th, `columns` weights
+ * that go to neighbouring outputs, one row of outputs lower each time. Kernel columns are ordered so
+ * that those which lie on neighbouring outputs are neighbours (by their rest modulo the stride, then
+ * from last to first). */
 typedef struct {
-    int32_t kernel, column, columns; /* first kernel column, first output column, how many */
-} run_t;
+    int32_t kernel, out;   /* first cell of the kernel, and of the output */
+    int32_t rows, columns;
+} place_t;
 
 typedef struct {
     kind_t kind;
@@ -56,9 +59,8 @@ typedef struct {
     int32_t *current, keep;        /* neurons with a leak; per neuron */
     int32_t past;                  /* inputs remembered, without the newest: layer, previous */
     /* layer */
-    int32_t conv, kernel_h, kernel_w;
-    int32_t *row_of;               /* output row of (input row, kernel row), -1: none */
-    run_t *run;                    /* by input column */
+    int32_t conv, kernel_h, kernel_w, stride;
+    place_t *place;                /* by input cell */
     int32_t wide;                  /* sums of an output cell: its channels, of a ring those of all sets */
     int16_t *weight;               /* [set][input][kernel row][kernel column][output], in a ring
                                       [input][kernel row][kernel column][set][output] */

@@ -53,14 +53,16 @@ static void clear(const node_t *node, const shape_t *out, memory_t *m, int32_t a
 /* List what is 1 in flags, which are rounded up to 8 with zeros; y is empty. */
 void list_spikes(const uint8_t *flags, int32_t size, value_t *y)
 {
+    uint32_t *restrict index = y->index; /* bytes may be anything's: what they are written beside */
+    uint8_t *restrict dense = y->dense;  /* is looked up again unless it is here */
     int32_t events = 0;
     for (int32_t i = 0; i < size; i += 8) {
         uint64_t eight;
         memcpy(&eight, flags + i, 8);
         if (!eight) continue;
         for (int32_t k = i; k < i + 8; k++) { /* without a branch: what is no spike is overwritten */
-            y->index[events] = (uint32_t)k;
-            y->dense[k] = flags[k];
+            index[events] = (uint32_t)k;
+            dense[k] = flags[k];
             events += flags[k];
         }
     }
@@ -71,14 +73,18 @@ void list_spikes(const uint8_t *flags, int32_t size, value_t *y)
 HOT void collect(const int32_t *restrict h, const int32_t *restrict theta, const shape_t *shape,
                     uint8_t *restrict flags, value_t *y)
 {
-    for (int32_t i = 0; i < shape->size; i++) flags[i] = h[i] >= theta[i];
-    list_spikes(flags, shape->size, y);
+    const int32_t size = shape->size; /* flags may not alias it */
+    for (int32_t i = 0; i < size; i++) flags[i] = h[i] >= theta[i];
+    list_spikes(flags, size, y);
 }
 
 /* Empty a uint8 value. */
 void forget(value_t *y)
 {
-    for (int32_t e = 0; e < y->events; e++) y->dense[y->index[e]] = 0;
+    const uint32_t *restrict index = y->index;
+    uint8_t *restrict dense = y->dense;
+    const int32_t events = y->events;
+    for (int32_t e = 0; e < events; e++) dense[index[e]] = 0;
     y->events = 0;
 }
 
@@ -88,8 +94,12 @@ void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t 
     m->now = m->now == node->past ? 0 : m->now + 1;
     const size_t at = (size_t)m->now * (size_t)in->size;
     m->events[m->now] = x->events;
-    memcpy(m->index + at, x->index, sizeof *x->index * (size_t)x->events);
-    for (int32_t e = 0; e < x->events; e++) m->level[at + (size_t)e] = x->dense[x->index[e]];
+    const int32_t events = x->events;
+    const uint32_t *restrict index = x->index;
+    const uint8_t *restrict dense = x->dense;
+    uint8_t *restrict level = m->level + at;
+    memcpy(m->index + at, index, sizeof *index * (size_t)events);
+    for (int32_t e = 0; e < events; e++) level[e] = dense[index[e]];
 }
 
 static int32_t slot_of(const node_t *node, const memory_t *m, int32_t lag)
@@ -112,19 +122,25 @@ HOT static void take_slot(const plan_t *plan, const node_t *node, memory_t *m, i
         return;
     }
     /* row 0 is the newest step's, row d is d steps later; `age` steps ago all was `age` earlier */
-    for (int32_t e = 0; e < events; e++) {
-        const uint32_t i = m->index[at + (size_t)e];
-        for (int32_t a = 0; a < node->taps; a++) {
+    if (!events) return;
+    for (int32_t row = 0; row < node->rows; row++) m->filled[row] = 1;
+    int32_t *restrict sums = m->sums;
+    const int32_t size = out->size, all = node->rows * size;
+    for (int32_t a = 0; a < node->taps; a++) {
+        if (!node->tap[a]) continue;
+        const int32_t earliest = (age - a) * size, shift = (m->newest_row + a - age) * size;
+        for (int32_t e = 0; e < events; e++) {
+            const uint32_t i = m->index[at + (size_t)e];
             const int32_t v = node->tap[a] * m->level[at + (size_t)e];
-            if (!v) continue;
-            for (int32_t s = node->synapse_of[i]; s < node->synapse_of[i + 1]; s++) {
-                int32_t row = node->synapse_at[s] / out->size + a - age;
-                if (row < 0) continue;
-                row += m->newest_row;
-                if (row >= node->rows) row -= node->rows;
-                ((int32_t *)m->sums)[(size_t)row * (size_t)out->size
-                        + (size_t)(node->synapse_at[s] % out->size)] += v * node->synapse_weight[s];
-                m->filled[row] = 1;
+            const int32_t first = node->synapse_of[i], end = node->synapse_of[i + 1];
+            const int32_t *restrict place = node->synapse_at;
+            const int16_t *restrict weight = node->synapse_weight;
+            for (int32_t s = first; s < end; s++) {
+                int32_t to = place[s];
+                if (to < earliest) continue;
+                to += shift;
+                to -= to >= all ? all : 0;
+                sums[to] += v * weight[s];
             }
         }
     }

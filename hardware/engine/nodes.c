@@ -91,14 +91,14 @@ HOT static void add(const plan_t *plan, const node_t *node, memory_t *m, const v
 HOT static void fire(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
                      value_t *y)
 {
-    const shape_t *out = plan->shape + node->out;
+    const int32_t size = plan->shape[node->out].size;
     int32_t *restrict membrane = m->membrane;
     const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
     uint8_t *restrict fired = m->fired, *restrict flags = m->flags;
     int32_t changed = 0;
     forget(y);
     if (m->settled && !x->active) return;
-    for (int32_t i = 0; i < out->size; i++) {
+    for (int32_t i = 0; i < size; i++) {
         int32_t h = membrane[i] + sum[i];
         h = h > MEMBRANE_LIMIT ? MEMBRANE_LIMIT : h;
         h = h < -MEMBRANE_LIMIT ? -MEMBRANE_LIMIT : h;
@@ -108,14 +108,14 @@ HOT static void fire(const plan_t *plan, const node_t *node, memory_t *m, const 
         fired[i] = (uint8_t)(fired[i] | spike);
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(flags, out->size, y);
+    list_spikes(flags, size, y);
     m->settled = !changed && !x->active;
 }
 
 HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
                       value_t *y)
 {
-    const shape_t *out = plan->shape + node->out;
+    const int32_t size = plan->shape[node->out].size;
     int32_t *restrict membrane = m->membrane;
     const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
     const int32_t *restrict current = node->current, keep = node->keep;
@@ -123,7 +123,7 @@ HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const
     int32_t changed = 0;
     forget(y);
     if (m->settled && !x->active) return;
-    for (int32_t i = 0; i < out->size; i++) {
+    for (int32_t i = 0; i < size; i++) {
         const int32_t before = membrane[i];
         const int32_t h = before * keep / 256 + sum[i] + current[i];
         const int32_t spike = h >= theta[i], after = spike ? 0 : h;
@@ -131,7 +131,7 @@ HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const
         membrane[i] = after;
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(flags, out->size, y);
+    list_spikes(flags, size, y);
     m->settled = !changed && !x->active;
 }
 
@@ -140,7 +140,7 @@ enum { KEEP_UNIT = 4096, LIMIT = 1 << 30, TO_ZERO = 0, BY_SUBTRACTION = 1 };
 HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
                           value_t *y)
 {
-    const shape_t *out = plan->shape + node->out;
+    const int32_t size = plan->shape[node->out].size;
     int32_t *restrict membrane = m->membrane;
     const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
     const int32_t *restrict current = node->current;
@@ -149,7 +149,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
     int32_t changed = 0;
     forget(y);
     if (m->settled && !x->active) return;
-    for (int32_t i = 0; i < out->size; i++) {
+    for (int32_t i = 0; i < size; i++) {
         const int32_t before = membrane[i];
         const int32_t left =
             keep == KEEP_UNIT ? before : (int32_t)((int64_t)before * keep / KEEP_UNIT);
@@ -162,7 +162,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
         membrane[i] = after;
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(flags, out->size, y);
+    list_spikes(flags, size, y);
     m->settled = !changed && !x->active;
 }
 
@@ -170,13 +170,13 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
 HOT static void integrator(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
                            value_t *y)
 {
-    const shape_t *out = plan->shape + node->out;
+    const int32_t size = plan->shape[node->out].size;
     int32_t *restrict potential = m->membrane, *restrict given = y->sum;
     const int32_t *restrict sum = x->sum, *restrict current = node->current;
     const int32_t keep = node->keep, unit = 1 << node->size, limit = node->choice;
     int32_t changed = 0, any = 0;
     if (m->settled && !x->active) return;
-    for (int32_t i = 0; i < out->size; i++) {
+    for (int32_t i = 0; i < size; i++) {
         const int32_t before = potential[i];
         const int32_t left =
             keep == KEEP_UNIT ? before : (int32_t)((int64_t)before * keep / KEEP_UNIT);

@@ -25,7 +25,7 @@ API void engine_free_plan(plan_t *plan)
     if (!plan) return;
     for (int32_t i = 0; plan->node && i < plan->nodes; i++) {
         node_t *n = plan->node + i;
-        free(n->input); free(n->theta); free(n->current); free(n->row_of); free(n->run);
+        free(n->input); free(n->theta); free(n->current); free(n->place);
         free(n->weight); free(n->from); free(n->to); free(n->term); free(n->tap);
         free(n->synapse_of); free(n->synapse_at); free(n->synapse_weight);
     }
@@ -92,26 +92,32 @@ API int32_t engine_weights(plan_t *plan, int32_t at, int32_t past, int32_t conv,
     node_t *n = plan->node + at;
     const shape_t *in = plan->shape + n->input[0], *out = plan->shape + n->out;
     n->past = past, n->conv = conv, n->kernel_h = kernel_h, n->kernel_w = kernel_w;
+    n->stride = stride;
     n->set_length = (size_t)set_length;
     n->terms = term_count, n->banks = banks, n->narrow = narrow, n->wide = wide;
     n->ring = ring;
     if (COPY(n->weight, weight, (size_t)sets * (size_t)set_length) || COPY(n->term, NULL, term_count) || COPY(n->from, from, sets * in->channels)
-        || COPY(n->to, to, sets * in->channels) || COPY(n->row_of, NULL, in->height * kernel_h)
-        || COPY(n->run, NULL, in->width))
+        || COPY(n->to, to, sets * in->channels) || COPY(n->place, NULL, in->cells))
         return -1;
     for (int32_t t = 0; t < term_count; t++)
         memcpy(n->term + t, terms + 4 * t, sizeof *n->term);
     for (int32_t y = 0; y < in->height; y++)
-        for (int32_t k = 0; k < kernel_h; k++) {
-            const int32_t row = y + padding - k;
-            n->row_of[y * kernel_h + k]
-                = row >= 0 && row % stride == 0 && row / stride < out->height ? row / stride : -1;
-        }
-    for (int32_t x = 0; x < in->width; x++)
-        for (int32_t k = 0; k < kernel_w; k++) {
-            const int32_t column = x + padding - kernel_column[k];
-            if (column < 0 || column % stride || column / stride >= out->width) continue;
-            if (!n->run[x].columns++) n->run[x].kernel = k, n->run[x].column = column / stride;
+        for (int32_t x = 0; x < in->width; x++) {
+            place_t *p = n->place + y * in->width + x;
+            int32_t first_row = 0, first_column = 0, kernel_row = 0, kernel_at = 0;
+            for (int32_t k = 0; k < kernel_h; k++) {
+                const int32_t row = y + padding - k;
+                if (row < 0 || row % stride || row / stride >= out->height) continue;
+                if (!p->rows++) kernel_row = k, first_row = row / stride;
+            }
+            for (int32_t k = 0; k < kernel_w; k++) {
+                const int32_t column = x + padding - kernel_column[k];
+                if (column < 0 || column % stride || column / stride >= out->width) continue;
+                if (!p->columns++) kernel_at = k, first_column = column / stride;
+            }
+            p->kernel = kernel_row * kernel_w + kernel_at;
+            p->out = first_row * out->width + first_column;
+            if (!p->columns) p->rows = 0;
         }
     return 0;
 }

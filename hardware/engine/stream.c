@@ -74,23 +74,27 @@ API int64_t engine_bytes(const plan_t *plan, const stream_t *s)
  * every bound of the program rests on it. */
 static int take(const shape_t *shape, const uint8_t *x, int32_t high, value_t *v)
 {
-    uint8_t largest = 0;
+    const int32_t cells = shape->cells, channels = shape->channels;
+    uint8_t *restrict dense = v->dense, largest = 0;
+    uint32_t *restrict index = v->index;
+    int32_t events = 0;
     for (int32_t i = 0; i < shape->size; i++) largest = x[i] > largest ? x[i] : largest;
     if (largest > high) return -1;
     forget(v);
-    for (int32_t i = 0; i < shape->size;) {
-        uint64_t eight = 1;
-        if (i + 8 <= shape->size) memcpy(&eight, x + i, 8);
-        const int32_t end = i + 8 <= shape->size ? i + 8 : shape->size;
-        if (eight)
-            for (int32_t k = i; k < end; k++)
-                if (x[k]) {
-                    const int32_t at = k % shape->cells * shape->channels + k / shape->cells;
-                    v->index[v->events++] = (uint32_t)at;
-                    v->dense[at] = x[k];
+    for (int32_t c = 0; c < channels; c++, x += cells)
+        for (int32_t first = 0; first < cells; first += 8) {
+            const int32_t end = first + 8 <= cells ? first + 8 : cells;
+            uint64_t eight = 1;
+            if (first + 8 <= cells) memcpy(&eight, x + first, 8);
+            if (!eight) continue;
+            for (int32_t cell = first; cell < end; cell++)
+                if (x[cell]) {
+                    const int32_t at = cell * channels + c;
+                    index[events++] = (uint32_t)at;
+                    dense[at] = x[cell];
                 }
-        i = end;
-    }
+        }
+    v->events = events;
     return 0;
 }
 
