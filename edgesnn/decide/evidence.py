@@ -136,8 +136,9 @@ class Readout:
         return self.held if self.held.index != before.index else None
 
     def _weigh(self, t_us: int) -> None:
-        if self._evidence.any():
-            self._best = int(self._evidence.argmax())
+        ahead = int(self._evidence.argmax())
+        if self._evidence[ahead] or self._evidence.any():
+            self._best = ahead
         best = int(self.probabilities.argmax())
         confidence = float(self.probabilities[best])
         held = self.held.index
@@ -160,6 +161,7 @@ class Readout:
         return self._in_window < self._spec.quiet_events
 
     def _softmax(self) -> NDArray[np.float64]:
-        scores = (self._evidence - self._evidence.max()) / self._spec.scale
+        # The ufuncs themselves: the methods of arrays are Python on the way to them.
+        scores = (self._evidence - np.maximum.reduce(self._evidence)) / self._spec.scale
         weights = np.exp(scores)
-        return np.asarray(weights / weights.sum(), np.float64)
+        return np.asarray(weights / np.add.reduce(weights), np.float64)

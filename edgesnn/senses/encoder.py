@@ -66,8 +66,7 @@ class Encoder:
 
     def encode(self, events: Events, start_us: int = 0) -> NDArray[np.uint8]:
         """Return x, uint8 of shape (2, H, W), a new array; when the step began is not asked."""
-        counts = self._grid.count(events)
-        self.used = int(counts.sum())
+        counts, self.used = self._grid.count(events)
         return self._levels.take(counts, mode="clip")  # counts over 255 take the last level
 
 
@@ -87,13 +86,14 @@ class Grid:
         self._columns = np.where(columns < 0, self._cells, columns * 2)
         self._rows = np.where(rows < 0, self._cells, rows * self._width * 2)
 
-    def count(self, events: Events) -> _Index:
-        """Return counts of shape (2, H, W): [0] of OFF events, [1] of ON events."""
+    def count(self, events: Events) -> tuple[_Index, int]:
+        """Return counts of shape (2, H, W), [0] of OFF events, [1] of ON events, and their sum."""
         events = np.ascontiguousarray(events, EVENT)
-        total = np.zeros(self._cells, np.int64)
-        for first in range(0, len(events), _BLOCK):
+        total = self._count_block(events[:_BLOCK])
+        for first in range(_BLOCK, len(events), _BLOCK):
             total += self._count_block(events[first : first + _BLOCK])
-        return total.reshape(self._height, self._width, 2).transpose(2, 0, 1)
+        used = len(events) if self._packed else int(total.sum())  # packed: every pixel counts
+        return total.reshape(self._height, self._width, 2).transpose(2, 0, 1), used
 
     def _count_block(self, events: Events) -> _Index:
         if self._packed is None:
