@@ -12,14 +12,14 @@ import ctypes
 import math
 import os
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from edgesnn.backend import check_input, check_state, verify
 from edgesnn.bundle import Bundle
 from edgesnn.errors import BundleError, InputError
-from edgesnn.hardware.events_library import ENGINE, library
+from edgesnn.hardware.events_library import ENGINE, array, done, library, pointer
 from edgesnn.hardware.events_weights import delayed_synapses, packed_weights
 from edgesnn.program import (
     Add,
@@ -119,24 +119,27 @@ class EventsModel:
         reads = (node.later,) if isinstance(node, Previous) else node.reads
         inputs = np.array([self.index[name] for name in reads], np.int32)
         theta, current = self._tensor(node, "threshold"), self._tensor(node, "current")
+        drop = self._tensor(node, "drop")
         size = _SIZES.get(type(node))
         choice = int(getattr(node, "op", "") == "or")
         if isinstance(node, Integrate):
             choice = RESETS.index(node.reset)
+            drop = theta if drop is None else drop
         elif isinstance(node, Integrator):
             choice = self.program.values[node.name].high
-        _done(
+        done(
             self._library.engine_node(
                 self.plan,
                 at,
                 _KINDS.index(type(node)),
                 self.index[node.name],
-                *_array(inputs),
+                *array(inputs),
                 getattr(node, size) if size else 0,
                 choice,
-                _pointer(theta),
-                _pointer(current),
+                pointer(theta),
+                pointer(current),
                 getattr(node, "keep", 0),
+                pointer(drop),
             )
         )
         if isinstance(node, Layer):
@@ -146,26 +149,26 @@ class EventsModel:
         past, call = self.program.history_of(node), self._library
         if node.delays is not None:
             d = delayed_synapses(self.program, node)
-            arrays = [_pointer(d.first), _pointer(d.place), _pointer(d.weight)]
-            _done(call.engine_delays(self.plan, at, past, d.rows, *arrays, *_array(d.taps)))
+            arrays = [pointer(d.first), pointer(d.place), pointer(d.weight)]
+            done(call.engine_delays(self.plan, at, past, d.rows, *arrays, *array(d.taps)))
             return
         w = packed_weights(self.program, node)
-        _done(
+        done(
             call.engine_weights(
                 self.plan,
                 at,
                 past,
                 node.op == "conv",
                 *w.kernel,
-                _pointer(w.columns),
+                pointer(w.columns),
                 node.stride,
                 node.padding,
-                _pointer(w.sets),
+                pointer(w.sets),
                 len(w.sets),
                 w.sets[0].size,
-                _pointer(w.first),
-                _pointer(w.last),
-                _pointer(w.terms),
+                pointer(w.first),
+                pointer(w.last),
+                pointer(w.terms),
                 len(w.terms),
                 w.banks,
                 w.narrow,
@@ -254,9 +257,9 @@ class EventsStream:
                 for roles in (("state", "previous"), ("membrane", "potential"), ("fired",))
             )
             if history is not None:
-                histories(self._stream, at, _pointer(history))
+                histories(self._stream, at, pointer(history))
             if membrane is not None:
-                neurons(self._stream, at, _pointer(membrane), _pointer(fired))
+                neurons(self._stream, at, pointer(membrane), pointer(fired))
 
 
 def can_run(program: Program) -> bool:
@@ -286,17 +289,3 @@ def _check_numbers(program: Program) -> None:
             )
             if remembered > _LARGEST:
                 raise BundleError(f"{node.name}: it remembers more than {_LARGEST:,} numbers")
-
-
-def _done(result: int) -> None:
-    if result:
-        raise MemoryError("no memory for the weights of the events backend")
-
-
-def _pointer(array: Tensor | None) -> Any:
-    return None if array is None else ctypes.c_void_p(array.ctypes.data)
-
-
-def _array(values: Tensor) -> tuple[Any, int]:
-    """Return what a call takes for an int32 array: where, and how many."""
-    return _pointer(values), len(values)

@@ -7,8 +7,10 @@ import functools
 import os
 from ctypes import c_int32, c_int64, c_void_p
 from pathlib import Path
+from typing import Any
 
 from edgesnn.errors import InputError
+from edgesnn.program import Tensor
 
 ENGINE = "EDGESNN_ENGINE"
 _NAME = "_engine"
@@ -20,7 +22,10 @@ _CALLS: dict[str, tuple[type | None, list[type]]] = {
     "engine_shape": (None, [c_void_p, *[_INT] * 5]),
     "engine_node": (
         _INT,
-        [c_void_p, _INT, _INT, _INT, c_void_p, _INT, _INT, _INT, c_void_p, c_void_p, _INT],
+        [
+            *(c_void_p, _INT, _INT, _INT, c_void_p, _INT, _INT, _INT),
+            *(c_void_p, c_void_p, _INT, c_void_p),
+        ],
     ),
     "engine_weights": (
         _INT,
@@ -75,3 +80,19 @@ def library() -> ctypes.CDLL:
             "--backend onnx_cpu"
         ) from error
     return opened
+
+
+def done(result: int) -> None:
+    """Raise MemoryError where a call that takes memory says that there was none."""
+    if result:
+        raise MemoryError("no memory for the weights of the events backend")
+
+
+def pointer(values: Tensor | None) -> Any:
+    """Return what a call takes for an array, or for none."""
+    return None if values is None else ctypes.c_void_p(values.ctypes.data)
+
+
+def array(values: Tensor) -> tuple[Any, int]:
+    """Return what a call takes for an int32 array: where, and how many."""
+    return pointer(values), len(values)

@@ -3,7 +3,8 @@
     weighted   X = W * s + b               convolution or linear map of spikes or counts
     pool       sums, means or OR of windows
     neurons    I = synapse I + sum of its X (I = X where there is no synapse)
-               H = keep V + gain I + current,  S = H >= theta (or >),  V = reset(H)
+               H = keep V + gain I + current,  S = H >= theta (or >),  V = reset(H): 0, or lower
+               by drop, or H
     potentials V = keep V + gain I + current, without spikes: the output
     before     the spikes of a later stage, one step late
 
@@ -56,7 +57,8 @@ class Pooled:
 @dataclass(frozen=True, slots=True, eq=False)
 class Neurons:
     """inputs: names of weighted maps, which are added. threshold: (channels,). keep, gain, synapse:
-    see the module's head. strict: whether a potential equal to the threshold is too low.
+    see the module's head. strict: whether a potential equal to the threshold is too low. drop:
+    what a reset by subtraction takes off, in thresholds.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Neurons:
     reset: Literal["zero", "subtract", "none"] = "zero"
     strict: bool = False
     synapse: float | None = None
+    drop: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +256,7 @@ def _integrated(stage: Neurons | Potentials, sums: Floats, state: State) -> Floa
         if stage.reset == "zero":
             v = np.where(fired, 0.0, v)
         elif stage.reset == "subtract":
-            v = np.where(fired, v - theta, v)
+            v = np.where(fired, v - stage.drop * theta, v)
     state[stage.name], state[f"synapse {stage.name}"] = v, i
     return found
 

@@ -144,7 +144,14 @@ class _Converter:
             whole = np.floor(theta) + 1 if stage.strict else np.ceil(theta - 1e-6)
             name = f"theta_{stage.name}"
             self._tensors[name] = np.clip(whole, 1, LIMIT - 1).astype(np.int32)
-            self._nodes.append(Integrate(stage.name, own, name, current, keep, finer, stage.reset))
+            drop = None
+            if stage.reset == "subtract" and (stage.drop != 1 or stage.strict):
+                drop = f"drop_{stage.name}"
+                taken = np.rint(theta * stage.drop)
+                self._tensors[drop] = np.clip(taken, 1, LIMIT).astype(np.int32)
+            self._nodes.append(
+                Integrate(stage.name, own, name, current, keep, finer, stage.reset, drop)
+            )
         else:
             self._nodes.append(Integrator(stage.name, own, current, keep, finer))
         told = "" if synapse is None else f", its current keeps {synapse} / {KEEP_UNIT}"
@@ -207,7 +214,7 @@ class _Converter:
             gathered = KEEP_UNIT / max(1, KEEP_UNIT - synapse)
         own = float(np.abs((bias + stage.current) / unit).max())
         if isinstance(stage, Neurons):
-            own = max(own, float((stage.threshold / unit).max()))
+            own = max(own, float((stage.threshold * max(1.0, stage.drop) / unit).max()))
         for bits in range(_MOST_BITS, -1, -1):
             if (largest + math.ceil(own)) * gathered * 2**bits < LIMIT // 2:
                 return bits

@@ -1,36 +1,28 @@
 """NIR graphs (Pedersen et al., Nature Communications 2024) into `FloatNet`s.
 
-Continuous neurons are stepped as their convention says, with dt = one step:
-
-    nir       tau dv/dt = (v_leak - v) + r I by Euler:  keep = 1 - dt / tau,  gain = r dt / tau
-    sinabs    exactly over a step:                      keep = exp(-dt / tau), gain = r (1 - keep)
-    IF, I     dv/dt = r I: gain = r, as every framework steps it
-    CubaLIF   tau_syn di/dt = w_in X - i the same way, and then the potential with the new current
-
-A potential at the threshold fires (nir: > in the paper's text, >= in sinabs; equal only for exact
-ties). After a spike a neuron starts from v_reset, or lower by the threshold with reset "subtract".
-An edge that closes a circle is read one step late. Features, (n,), become a row of n pixels, of
-which ON events count: so that a sensor, or a recording, can feed them.
+How neurons are stepped, and what a reset is, says the convention (`conventions.py`); IF and I have
+gain r in each, and CubaLIF's potential sees the new current. An edge that closes a circle is read
+one step late. Features, (n,), become a row of n pixels, of which ON events count: so that a sensor,
+or a recording, can feed them.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 
+from .conventions import Convention, Reset, convention_of
 from .float_net import Before, FloatNet, Neurons, Pooled, Potentials, Stage, Weighted, of_row
 from .nir_graph import PASSING, Graph, input_shape, read_graph
 from .nir_values import both, by_channel, finite, one
 
-CONVENTIONS = ("nir", "sinabs")
 _KNOWN = (
     "Affine, Linear, Conv1d, Conv2d, IF, LIF, CubaLIF, LI, CubaLI, I, Threshold, Scale, Delay, "
     "SumPool2d, AvgPool2d, Flatten, Input, Output, subgraphs"
@@ -39,28 +31,26 @@ _WEIGHTED = ("Affine", "Linear", "Conv1d", "Conv2d")
 _INTEGRATING = ("IF", "LIF", "CubaLIF", "Threshold", "LI", "CubaLI", "I")
 _ENDS = ("LI", "CubaLI", "I")
 _LATEST = 127
-Reset = Literal["zero", "subtract"]
 
 
 def read_nir(
-    path: Path, *, step_us: int, convention: str = "nir", reset: Reset | None = None
+    path: Path, *, step_us: int, convention: str = "nir", reset: str | None = None
 ) -> FloatNet:
     """Read a .nir file; raises InputError that names the node and what is wrong with it.
 
-    step_us: of a step. convention: see the module's head. reset: None: to v_reset, as NIR says.
+    step_us: of a step. convention, reset: see `conventions.py`.
     """
-    if convention not in CONVENTIONS:
-        raise InputError(f"--convention {convention} is none; give {' or '.join(CONVENTIONS)}")
-    return _Reader(read_graph(path), step_us * 1e-6, convention, reset).net()
+    way, how = convention_of(convention, reset)
+    return _Reader(read_graph(path), step_us * 1e-6, way, how).net()
 
 
 class _Reader:
-    def __init__(self, graph: Graph, dt: float, convention: str, reset: Reset | None) -> None:
+    def __init__(self, graph: Graph, dt: float, way: Convention, reset: Reset | None) -> None:
         self._path, self._graph, self._nodes = graph.path, graph, graph.nodes
         self._before: dict[str, list[str]] = defaultdict(list)
         for source, target in graph.edges:
             self._before[target].append(source)
-        self._dt, self._convention, self._reset = dt, convention, reset
+        self._dt, self._way, self._reset = dt, way, reset
         self._stages: list[Stage] = []
         self._named: dict[str, str] = {}  # of nodes: the stage that gives their output
         self._late: dict[str, NDArray[np.int64] | int] = {}  # of Delays: steps
@@ -269,16 +259,21 @@ class _Reader:
                 "the same (or say --reset subtract)"
             )
         # Potentials are counted from where the neuron rests.
-        reset = self._reset or "zero"
-        return Neurons(own, inputs, theta - rest, keep, gain, reset=reset, synapse=synapse)
+        if self._reset == "late" and not keep:
+            raise InputError(f"{where}: nothing of a potential is left; its reset cannot be late")
+        return Neurons(
+            own,
+            inputs,
+            theta - rest,
+            keep,
+            gain,
+            reset="subtract" if self._reset in ("subtract", "late") else "zero",
+            strict=self._way.strict,
+            synapse=synapse,
+            drop=1 / keep if self._reset == "late" else 1.0,
+        )
 
     def _leak(self, node: Any, name: str, where: str) -> tuple[float, float]:
         """Return what a step leaves, and the share of its input that comes in."""
-        tau = one(getattr(node, name), where, name)
-        if not tau > 0 or (self._convention == "nir" and tau < self._dt * (1 - 1e-6)):
-            raise InputError(
-                f"{where}: {name} is {tau:g} s and a step {self._dt:g} s; take shorter steps "
-                "(--step-us)"
-            )
-        keep = 1 - self._dt / tau if self._convention == "nir" else math.exp(-self._dt / tau)
-        return max(0.0, keep), 1 - keep
+        keep = self._way.keep(one(getattr(node, name), where, name), self._dt, where, name)
+        return keep, 1 - keep

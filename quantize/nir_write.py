@@ -237,6 +237,7 @@ class _Writer:
         about = {
             "current": current / unit,
             "reset": getattr(node, "reset", "zero"),
+            "drop": _wide(tensors[getattr(node, "drop", None) or node.threshold], shape) / unit,
             "fires_once": isinstance(node, Fire),
         }
         zero, limit = np.zeros(shape), (theta - 0.5) / unit

@@ -110,7 +110,11 @@ class Builder:
         self.tensors[f"current_{name}"] = (current * self.rng.integers(0, 2)).astype(np.int32)
         keep = int(self.rng.choice([0, 1000, 3900, KEEP_UNIT, KEEP_UNIT]))
         reset = str(self.rng.choice(RESETS))
-        node = Integrate(name, source, f"theta_{name}", f"current_{name}", keep, bits, reset)
+        drop = None
+        if reset == "subtract" and len(theta) % 2:
+            drop = f"drop_{name}"
+            self.tensors[drop] = (self.tensors[f"theta_{name}"] * 3 // 2 + 1).astype(np.int32)
+        node = Integrate(name, source, f"theta_{name}", f"current_{name}", keep, bits, reset, drop)
         return self.add(node)
 
     def spiking(self, node: Layer | Add) -> str:

@@ -37,8 +37,8 @@ OPTIONS = (
     Option("--step-us", "Length of a step.", int, default=1000, least=1, most=1_000_000),
     Option("--labels", "A file with a class's name on each line.", Path, metavar="FILE"),
     Option("--calibrate", "Labelled recordings to compare on.", Path, metavar="DIR"),
-    Option("--convention", "How leaks are stepped: nir or sinabs.", default="nir"),
-    Option("--reset", "After a spike: zero or subtract (the graph's own).", metavar="HOW"),
+    Option("--convention", "Whose graph it is: nir, sinabs, snntorch or norse.", default="nir"),
+    Option("--reset", "After a spike: zero, subtract or late (the convention's).", metavar="HOW"),
     Option(
         "--weights",
         "Bits: 8, 14 (two layers of int8), or auto: 14 where 8 change too many spikes.",
@@ -66,8 +66,6 @@ def import_net(given: Given) -> None:
     check_output(out, "--out", [".json"])
     if out.exists():
         raise InputError(f"--out {shown(str(out))} is there already; give another name")
-    if given["reset"] not in (None, "zero", "subtract"):
-        raise InputError(f"--reset {shown(given['reset'])} is none; give zero or subtract")
     if given["weights"] not in _WEIGHTS:
         raise InputError(f"--weights {shown(given['weights'])} is none; give {', '.join(_WEIGHTS)}")
     check_plain(path)

@@ -128,11 +128,12 @@ def to_dict(program: Program) -> dict[str, Any]:
 
 
 def _entry(node: Node) -> dict[str, Any]:
-    """Return a node as JSON values; a layer without delays says nothing of them."""
+    """Return a node as JSON values; what came to a kind later and is not there is not told."""
     assert is_dataclass(node)
     fields = asdict(node)
-    if fields.get("delays", "") is None:
-        del fields["delays"]
+    for name in ("delays", "drop"):
+        if fields.get(name, "") is None:
+            del fields[name]
     return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 

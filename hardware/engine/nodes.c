@@ -144,6 +144,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
     int32_t *restrict membrane = m->membrane;
     const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
     const int32_t *restrict current = node->current;
+    const int32_t *restrict drop = node->drop;
     const int32_t keep = node->keep, unit = 1 << node->size, reset = node->choice;
     uint8_t *restrict flags = m->flags;
     int32_t changed = 0;
@@ -156,7 +157,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
         int32_t h = left + (sum[i] * unit + current[i]);
         h = h > LIMIT ? LIMIT : h < -LIMIT ? -LIMIT : h;
         const int32_t spike = h >= theta[i];
-        const int32_t fired = reset == TO_ZERO ? 0 : reset == BY_SUBTRACTION ? h - theta[i] : h;
+        const int32_t fired = reset == TO_ZERO ? 0 : reset == BY_SUBTRACTION ? h - drop[i] : h;
         const int32_t after = spike ? fired : h;
         changed |= (after != before) | spike;
         membrane[i] = after;

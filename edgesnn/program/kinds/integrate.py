@@ -4,12 +4,14 @@ or none, and a constant current.
     H[t] = clip(trunc(keep V[t-1] / 4096) + 2**bits X[t] + current, -2**30, 2**30)
     S[t] = H[t] >= theta
     V[t] = H[t] (1 - S[t])            reset "zero"
-         = H[t] - theta S[t]          reset "subtract"
+         = H[t] - drop S[t]           reset "subtract"; drop is theta unless it is given
          = H[t]                       reset "none"
 
 Potentials, thresholds and currents have `bits` bits below the unit of the sums. keep = 4096 is a
-neuron without leak. With 6 bits, reset "zero" and keep = 4096 - dv it is Loihi's own neuron (Davies
-et al., IEEE Micro 2018). A neuron may fire without input: then the network never rests.
+neuron without leak. With 6 bits, reset "zero" and keep = 4096 - dv it is Loihi's own neuron
+(Davies et al., IEEE Micro 2018). A reset by subtraction that comes a step late, as snnTorch does
+it, is one of drop = theta 4096 / keep at once: what the leak leaves of it is theta. A neuron may
+fire without input: then the network never rests.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ class Integrate(Node):
     threshold: int32 tensor (channels,), from 1 on, in 2**-bits of the sums' unit: output uint8 0/1.
     current: int32 tensor (channels,), in the same unit, added in every step.
     keep: what is left of a potential after a step, in 4096ths, 0 to 4096. bits, reset: see above.
+    drop: int32 tensor (channels,), 1 to 2**30, for reset "subtract"; None: the threshold.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Integrate(Node):
     keep: int = KEEP_UNIT
     bits: int = 0
     reset: Literal["zero", "subtract", "none"] = "zero"
+    drop: str | None = None
     kind: Literal["integrate"] = "integrate"
 
     @property
@@ -76,6 +80,12 @@ class Integrate(Node):
         theta = tensors[self.threshold].astype(np.int64)
         if theta.min() < 1 or theta.max() > LIMIT:
             raise BundleError(f"{self.name}: thresholds go from 1 to {LIMIT}")
+        if self.drop is not None:
+            drop = tensor_of(tensors, self.name, self.drop, "int32", 1)
+            if self.reset != "subtract" or drop.shape != theta.shape:
+                raise BundleError(f"{self.name}: drop is one a channel, for reset 'subtract'")
+            if drop.min() < 1 or drop.max() > LIMIT:
+                raise BundleError(f"{self.name}: drops go from 1 to {LIMIT}")
         return value
 
     def ports(self, known: Known) -> dict[str, StatePort]:
@@ -98,6 +108,7 @@ class Integrate(Node):
         membrane = state[name]
         theta = per_channel(known.tensors[self.threshold], membrane.ndim)
         current = per_channel(known.tensors[self.current], membrane.ndim)
+        drop = per_channel(known.tensors[self.drop or self.threshold], membrane.ndim)
         spikes = np.zeros(given[0].shape, np.uint8)
         for t, x in enumerate(given[0]):
             total = kept(membrane, self.keep) + (x << self.bits) + current
@@ -107,7 +118,7 @@ class Integrate(Node):
             if self.reset == "zero":
                 membrane = np.where(fired, np.int32(0), membrane)
             elif self.reset == "subtract":
-                membrane = np.where(fired, membrane - theta, membrane)
+                membrane = np.where(fired, membrane - drop, membrane)
         return spikes, {name: membrane.astype(np.int32)}
 
     def write(self, graph: Writer, known: Known, sources: list[str], out: str) -> str:
@@ -133,7 +144,8 @@ class Integrate(Node):
             zero = graph.scalar(0, "int32")
             graph.add("Where", [fired, zero, held], f"new_membrane_{name}")
         elif self.reset == "subtract":
-            lower = graph.add("Sub", [held, theta], f"lower_{name}")
+            drop = write_per_channel(graph, known, self, self.drop or self.threshold)
+            lower = graph.add("Sub", [held, drop], f"lower_{name}")
             graph.add("Where", [fired, lower, held], f"new_membrane_{name}")
         return graph.reshape(graph.cast(fired, "uint8", f"spikes_{name}"), (1, *shape), out)
 

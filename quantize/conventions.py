@@ -1,0 +1,73 @@
+"""What the same NIR graph means to the frameworks that write it.
+
+A graph holds continuous neurons, tau dv/dt = (v_leak - v) + r I, and frameworks step them in ways
+of their own. With dt = one step:
+
+    nir       by Euler, as the paper does (Pedersen et al., Nature Communications 2024):
+              keep = 1 - dt / tau, gain = r dt / tau; a potential at the threshold fires
+    sinabs    exactly over a step: keep = exp(-dt / tau), gain = r (1 - keep)
+    snntorch  by Euler in steps of 100 us, whatever a step is here: its exporter writes beta so;
+              only a potential above the threshold fires, and the reset comes a step late
+    norse     by Euler; only a potential above the threshold fires
+
+After a spike a neuron starts from v_reset; with reset "subtract" lower by the threshold; with reset
+"late" that a step later, which is snnTorch's way unless it was told otherwise, and no graph says:
+
+    H[t] = keep H[t-1] - theta S[t-1] + gain I[t]     which is a reset by theta / keep at once
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from edgesnn.errors import InputError
+from edgesnn.text import shown
+
+Reset = Literal["zero", "subtract", "late"]
+RESETS: tuple[Reset, ...] = get_args(Reset)
+
+
+@dataclass(frozen=True, slots=True)
+class Convention:
+    """euler: or exactly. strict: whether a potential at the threshold is too low. reset: None: to
+    v_reset, as the graph says. dt: what leaks are written with, in s; None: one step."""
+
+    euler: bool = True
+    strict: bool = False
+    reset: Reset | None = None
+    dt: float | None = None
+
+    def keep(self, tau: float, step: float, where: str, name: str) -> float:
+        """Return what a step of so many seconds leaves; raises InputError.
+
+        where, name: the node and its time constant, for the sentence.
+        """
+        dt = self.dt or step
+        if not tau > 0 or (self.euler and tau < dt * (1 - 1e-6)):
+            raise InputError(
+                f"{where}: {name} is {tau:g} s and a step {dt:g} s; take shorter steps (--step-us)"
+            )
+        return max(0.0, 1 - dt / tau if self.euler else math.exp(-dt / tau))
+
+
+CONVENTIONS = {
+    "nir": Convention(),
+    "sinabs": Convention(euler=False),
+    "snntorch": Convention(strict=True, reset="late", dt=1e-4),
+    "norse": Convention(strict=True),
+}
+
+
+def convention_of(name: str, reset: str | None) -> tuple[Convention, Reset | None]:
+    """Return a convention and the reset that holds; raises InputError for names that are none."""
+    if name not in CONVENTIONS:
+        known = ", ".join(CONVENTIONS)
+        raise InputError(f"--convention {shown(name)} is none; give one of {known}")
+    if reset is None:
+        return CONVENTIONS[name], CONVENTIONS[name].reset
+    for known_reset in RESETS:
+        if reset == known_reset:
+            return CONVENTIONS[name], known_reset
+    raise InputError(f"--reset {shown(reset)} is none; give one of {', '.join(RESETS)}")
