@@ -66,12 +66,13 @@ class Encoder:
 
     def encode(self, events: Events, start_us: int = 0) -> NDArray[np.uint8]:
         """Return x, uint8 of shape (2, H, W), a new array; when the step began is not asked."""
-        counts, self.used = self._grid.count(events)
+        counts = self._grid.count(events)
+        self.used = len(events) if self._grid.whole else int(counts.sum())
         return self._levels.take(counts, mode="clip")  # counts over 255 take the last level
 
 
 class Grid:
-    """Counts events per polarity and cell, in one pass.
+    """Counts events per polarity and cell, in one pass. whole: whether every pixel counts.
 
     columns: shape (sensor width,), the cell's column of each x, -1 where x does not count; rows:
     shape (sensor height,), the same for y. Every event must lie on the sensor.
@@ -82,18 +83,18 @@ class Grid:
         self._height, self._width = int(rows.max()) + 1, int(columns.max()) + 1
         self._cells = 2 * self._height * self._width
         self._packed = _packed_lookup(columns, rows)
+        self.whole = int(columns.min()) >= 0 and int(rows.min()) >= 0
         # The index of a cell is ((row * W) + column) * 2 + p; what does not count lies beyond.
         self._columns = np.where(columns < 0, self._cells, columns * 2)
         self._rows = np.where(rows < 0, self._cells, rows * self._width * 2)
 
-    def count(self, events: Events) -> tuple[_Index, int]:
-        """Return counts of shape (2, H, W), [0] of OFF events, [1] of ON events, and their sum."""
+    def count(self, events: Events) -> _Index:
+        """Return counts of shape (2, H, W): [0] of OFF events, [1] of ON events."""
         events = np.ascontiguousarray(events, EVENT)
         total = self._count_block(events[:_BLOCK])
         for first in range(_BLOCK, len(events), _BLOCK):
             total += self._count_block(events[first : first + _BLOCK])
-        used = len(events) if self._packed else int(total.sum())  # packed: every pixel counts
-        return total.reshape(self._height, self._width, 2).transpose(2, 0, 1), used
+        return total.reshape(self._height, self._width, 2).transpose(2, 0, 1)
 
     def _count_block(self, events: Events) -> _Index:
         if self._packed is None:

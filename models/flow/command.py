@@ -13,27 +13,25 @@ from edgesnn.options import Option
 
 
 def _train(out: Path, card: dict[str, Any], given: Mapping[str, Any]) -> Bundle:
-    """Train in two stages, the first into OUT/first; with --start only the second."""
+    """Train in stages, each in OUT/NAME and the last in OUT; with --start only the last."""
     from ..checkpoints import LAST
     from .ship import ship
-    from .train import FIRST, SECOND, train
-
-    def of(recipe: Any) -> Any:
-        updates = given["updates"] or recipe.updates
-        seed = recipe.seed if given["seed"] is None else given["seed"] + recipe.seed
-        return replace(recipe, updates=updates, seed=seed, check=min(recipe.check, updates))
+    from .train import STAGES, train
 
     start: Path | None = given["start"]
-    if start is None:
-        train(out / "first", of(FIRST), resume=given["resume"])
-        start = out / "first" / LAST
-    train(out, of(SECOND), start=start, resume=given["resume"])
+    for name, recipe, shape in STAGES if start is None else STAGES[-1:]:
+        updates = given["updates"] or recipe.updates
+        seed = recipe.seed if given["seed"] is None else given["seed"] + recipe.seed
+        own = replace(recipe, updates=updates, seed=seed, check=min(recipe.check, updates))
+        folder = out if name == STAGES[-1][0] else out / name
+        train(folder, own, start=start, resume=given["resume"], shape=shape)
+        start = folder / LAST
     return ship(out / LAST, out, card=card)
 
 
 TRAINING = Training(
     options=(
-        Option("--start", "Checkpoint of the first stage.", Path, metavar="CKPT"),
+        Option("--start", "Checkpoint of the stage before the last.", Path, metavar="CKPT"),
         Option("--updates", "Optimiser steps of each stage.", int, least=1),
     ),
     train=_train,

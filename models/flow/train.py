@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -187,18 +186,17 @@ def train(
     start: Path | None = None,
     resume: bool = False,
     shape: FlowShape = AS_SHIPPED,
-    moments_to_check: Callable[[], list[Moment]] | None = None,
 ) -> FlowNet:
     """Train and return the network; files go to `out`. start: checkpoint to begin with.
 
-    shape: what the study varies. moments_to_check: what is validated on, `held_out` if None.
+    shape: what stages and the study vary.
     """
     torch.manual_seed(recipe.seed)
     torch.set_num_threads(1)  # the scenes need the other core
     out.mkdir(parents=True, exist_ok=True)
     net = FlowNet(shape=shape)
     if start is not None:
-        _begin_with(net, start)
+        begin_with(net, start)
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )
@@ -211,7 +209,7 @@ def train(
         done = saved["updates"]
     cv2.setNumThreads(1)
     moments = Moments(recipe.seed, done * recipe.batch // MOMENTS, shape.windows)
-    check = (moments_to_check or held_out)()
+    check = held_out(windows=shape.windows)
     began, losses = time.monotonic(), []
     # A process that is forked after OpenCV has started threads waits for them for ever.
     loader = DataLoader(
@@ -265,7 +263,7 @@ def network_from(path: Path) -> FlowNet:
     return net.eval()
 
 
-def _begin_with(net: FlowNet, start: Path) -> None:
+def begin_with(net: FlowNet, start: Path) -> None:
     """Give `net` the weights of a checkpoint whose windows are its own or hold them."""
     state = flow_checkpoint(start)
     first = "layers.near.shared.weight"

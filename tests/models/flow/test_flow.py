@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,12 +15,13 @@ from edgesnn.models.flow.convert import flow_program  # noqa: E402
 from edgesnn.models.flow.data import (  # noqa: E402
     CROP,
     HIGHEST,
+    Moment,
     counts_of,
     moment,
     scene,
     windows_of,
 )
-from edgesnn.models.flow.net import AGES, BINS, FlowNet  # noqa: E402
+from edgesnn.models.flow.net import AGES, BINS, WIDE, WINDOWS, FlowNet, FlowShape, Windows  # noqa: E402
 from edgesnn.models.flow.scenes import (  # noqa: E402
     CELL,
     CENTRES,
@@ -31,7 +34,7 @@ from edgesnn.models.flow.scenes import (  # noqa: E402
     scene_events,
 )
 from edgesnn.models.flow.textures import SIDE, outline, texture  # noqa: E402
-from edgesnn.models.flow.train import Recipe, train  # noqa: E402
+from edgesnn.models.flow.train import Recipe, begin_with, train  # noqa: E402
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -83,13 +86,29 @@ def test_moments_turn_flow_with_the_picture() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         windows, flow, weight = moment(rng, one)
-        assert windows.shape == (len(AGES), 24, CROP, CROP) and flow.shape == (
-            2,
-            CROP // 2,
-            CROP // 2,
-        )
+        assert windows.shape == (len(AGES), 2 * BINS * len(WINDOWS), CROP, CROP)
+        assert flow.shape == (2, CROP // 2, CROP // 2)
         assert weight.shape == flow.shape[1:] and torch.isfinite(flow).all()
         assert float(flow.norm(dim=0).max()) <= fastest + 0.01
+
+
+def test_split_windows_change_nothing(tmp_path: Path) -> None:
+    """A stage that begins with wider windows than its own computes the same at first."""
+    torch.manual_seed(0)
+    wide = FlowNet(shape=FlowShape(windows=WIDE)).eval()
+    state = {"net": wide.state_dict(), "updates": 1, "sizes": list(wide.sizes)}
+    torch.save(state | {"windows": [list(window) for window in WIDE]}, tmp_path / "a.pt")
+    narrow = FlowNet().eval()
+    begin_with(narrow, tmp_path / "a.pt")
+    one = scene(0, 9)
+    seen = [
+        torch.stack([moment(np.random.default_rng(n), one, windows)[0] for n in range(4)])
+        for windows in (WIDE, WINDOWS)
+    ]
+    with torch.no_grad():
+        answers = [net(x.float()) for net, x in zip((wide, narrow), seen, strict=True)]
+    assert all(torch.equal(a, b) for a, b in zip(*answers, strict=True))
+    assert answers[0][-1].any()
 
 
 def test_the_program_is_the_network_bit_for_bit() -> None:
@@ -114,30 +133,30 @@ def test_the_program_is_the_network_bit_for_bit() -> None:
     assert np.array_equal(found[:, 3], events)
 
 
+def few(count: int = 0, windows: Windows = WINDOWS) -> list[Moment]:
+    """What is validated on, less of it."""
+    return [moment(np.random.default_rng(i), scene(1, i), windows) for i in range(2)]
+
+
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(
-        "edgesnn.models.flow.train.held_out",
-        lambda: [moment(np.random.default_rng(i), scene(1, i)) for i in range(2)],
-    )
+    monkeypatch.setattr("edgesnn.models.flow.train.held_out", few)
     train(tmp_path, Recipe(updates=2, batch=2, check=2))
     train(tmp_path, Recipe(updates=3, batch=2, check=2), resume=True)
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ['{"update": 2', '{"update": 3']
 
 
-def test_the_command_trains_in_two_stages_and_writes_a_bundle(tmp_path, monkeypatch) -> None:
+def test_the_command_trains_in_stages_and_writes_a_bundle(tmp_path, monkeypatch) -> None:
     from edgesnn.bundle import load_bundle
     from edgesnn.models.flow.command import TRAINING
     from edgesnn.senses.cells import CellsSpec
-
-    def few(count: int = 0) -> list:
-        return [moment(np.random.default_rng(i), scene(1, i)) for i in range(2)]
 
     for module in ("train", "ship"):
         monkeypatch.setattr(f"edgesnn.models.flow.{module}.held_out", few)
     given = {"start": None, "updates": 2, "seed": None, "resume": False}
     bundle = TRAINING.train(tmp_path / "out", {"licence": "x"}, given)
     assert (tmp_path / "out" / "first" / "last.pt").is_file()
+    assert (tmp_path / "out" / "second" / "last.pt").is_file()
     again = load_bundle(tmp_path / "out" / "flow.json")
     assert again.program == bundle.program and isinstance(again.encoder, CellsSpec)
     assert again.card["held_out_scenes"]["scenes"] == 160
