@@ -21,7 +21,7 @@ from torch.utils.data import IterableDataset
 from edgesnn.events import Events
 
 from .net import AGES, BINS, MEMORY, WINDOWS, Windows
-from .scenes import CELL, GRID, STEP_US, STEPS, Array, scene_events
+from .scenes import CELL, GRID, STEP_US, STEPS, WORLD, Array, Mix, scene_events
 from .textures import Random
 
 HIGHEST = 7
@@ -54,9 +54,9 @@ def counts_of(events: Events, steps: int, size: tuple[int, int], cell: int) -> N
     return np.minimum(counts, 255).astype(np.uint8).reshape(steps * BINS, 2, height, width)
 
 
-def scene(seed: int, number: int) -> Scene:
-    """Return scene `number`; it depends on the two numbers alone."""
-    events, flow = scene_events(np.random.default_rng((seed, number)))
+def scene(seed: int, number: int, mix: Mix = WORLD) -> Scene:
+    """Return scene `number` of a mix; it depends on the two numbers alone."""
+    events, flow = scene_events(np.random.default_rng((seed, number)), mix)
     counts = counts_of(events, STEPS, (GRID * CELL, GRID * CELL), CELL)
     return Scene(counts, (flow / CELL).astype(np.float16))
 
@@ -138,8 +138,10 @@ class Moments(IterableDataset[Moment]):
     first: number of the first scene, so that a training that goes on sees new ones.
     """
 
-    def __init__(self, seed: int, first: int = 0, windows: Windows = WINDOWS) -> None:
-        self.seed, self.first, self.windows = seed, first, windows
+    def __init__(
+        self, seed: int, first: int = 0, windows: Windows = WINDOWS, mix: Mix = WORLD
+    ) -> None:
+        self.seed, self.first, self.windows, self.mix = seed, first, windows, mix
 
     def __iter__(self) -> Iterator[Moment]:
         """Yield moments; the pool fills while the first are drawn."""
@@ -147,7 +149,7 @@ class Moments(IterableDataset[Moment]):
         pool: list[Scene] = []
         for number in range(self.first, 10**12):
             rng = np.random.default_rng((self.seed, 1, number))
-            made = scene(self.seed, number)
+            made = scene(self.seed, number, self.mix)
             if len(pool) < POOL:
                 pool.append(made)
             else:

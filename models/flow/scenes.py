@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from edgesnn.events import Events, empty_events
 from edgesnn.senses.emulator import DvsEmulator, EmulatorParameters
 
-from .textures import SIDE, Image, Random, log_uniform, outline, texture
+from .textures import SHARES, SIDE, Image, Random, log_uniform, outline, texture
 
 SENSOR = 128
 CELL = 2
@@ -39,6 +39,19 @@ SLOWEST, FASTEST = 3.0, 1200.0
 """Speeds, px/s on SENSOR pixels, drawn log-uniformly between them."""
 TOP_SPEED = 1.4 * FASTEST
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """What scenes are drawn from. surfaces: see `texture`; objects: shares of 0 to 4 of them."""
+
+    surfaces: tuple[float, ...] = SHARES
+    objects: tuple[float, ...] = (0.42, 0.22, 0.16, 0.12, 0.08)
+
+
+WORLD = Mix()
+CAMERA = Mix((0.26, 0.12, 0.46, 0.08, 0.08), (0.78, 0.09, 0.06, 0.04, 0.03))
+"""Mostly a camera that moves before what stands still, and more of plain shapes."""
 
 
 class Track:
@@ -132,15 +145,15 @@ class Scene:
     flicker: float
 
 
-def random_scene(rng: Random) -> Scene:
+def random_scene(rng: Random, mix: Mix = WORLD) -> Scene:
     """Draw a scene; nothing in it is faster than TOP_SPEED."""
     while True:
         camera = _velocity(rng)
         kind = rng.random()
         if kind < 0.2:
             camera = np.zeros(2)
-        plane = Surface(rng, _turned(rng, texture(rng)), None, camera)
-        many = int(rng.choice([0, 1, 2, 3, 4], p=(0.42, 0.22, 0.16, 0.12, 0.08)))
+        plane = Surface(rng, _turned(rng, texture(rng, mix.surfaces)), None, camera)
+        many = int(rng.choice([0, 1, 2, 3, 4], p=mix.objects))
         if 0.04 < kind < 0.2:  # (below: a scene in which nothing moves)
             many = max(1, many)
         objects = []
@@ -148,7 +161,7 @@ def random_scene(rng: Random) -> Scene:
             velocity = _velocity(rng) if kind >= 0.04 else np.zeros(2)
             if rng.random() < 0.25:
                 velocity = camera + 0.3 * velocity
-            tone = _turned(rng, texture(rng))
+            tone = _turned(rng, texture(rng, mix.surfaces))
             objects.append(Surface(rng, tone, outline(rng), velocity))
         fastest = max(_fastest(s) for s in (plane, *objects))
         if fastest < TOP_SPEED and all(map(_before_the_camera, (plane, *objects))):
@@ -171,13 +184,13 @@ def random_sensor(rng: Random) -> EmulatorParameters:
     )
 
 
-def scene_events(rng: Random) -> tuple[Events, Array]:
-    """Return the events of a random scene and its flow.
+def scene_events(rng: Random, mix: Mix = WORLD) -> tuple[Events, Array]:
+    """Return the events of a random scene of a mix and its flow.
 
     Events: t in us from 1 to STEPS * STEP_US. Flow: float32 (STEPS, 2, GRID, GRID), at the end of
     each step and the middle of each cell, in pixels per step.
     """
-    scene, sensor = random_scene(rng), random_sensor(rng)
+    scene, sensor = random_scene(rng, mix), random_sensor(rng)
     frames = max(2, math.ceil(max(scene.fastest / 1.25, 200) * STEP_US * 1e-6))  # per step
     if scene.flicker:  # 100 Hz needs frames of its own
         frames = max(frames, 8)

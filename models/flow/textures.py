@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 SIDE = 512
 Image = NDArray[np.float32]
 Random = np.random.Generator
+SHARES = (0.34, 0.16, 0.3, 0.1, 0.1)
+"""Of the kinds of surfaces, see `texture`."""
 
 
 def log_uniform(rng: Random, low: float, high: float) -> float:
@@ -25,10 +27,10 @@ def log_uniform(rng: Random, low: float, high: float) -> float:
     return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def texture(rng: Random) -> Image:
-    """Draw a surface of any kind."""
+def texture(rng: Random, shares: tuple[float, ...] = SHARES) -> Image:
+    """Draw a surface of any kind; shares: of leaves, clouds, shapes, letters and stripes."""
     kinds = (dead_leaves, clouds, shapes, lettering, stripes)
-    picture = kinds[rng.choice(len(kinds), p=(0.34, 0.16, 0.3, 0.1, 0.1))](rng)
+    picture = kinds[rng.choice(len(kinds), p=shares)](rng)
     picture = _standard(picture)
     if rng.random() < 0.4:  # the fine grain of paper, cloth, stone
         picture = picture + _standard(clouds(rng, log_uniform(rng, 0.4, 1.0))) * rng.uniform(0, 0.3)

@@ -40,6 +40,7 @@ from .net import (
     expanded,
     split_windows,
 )
+from .scenes import CAMERA, WORLD, Mix
 
 HELD_OUT = 1_000_000
 """Seed of the scenes that are only validated on: far from any seed of a training."""
@@ -67,6 +68,7 @@ class Recipe:
     evidence: float = 0.05
     seed: int = 0
     check: int = 500
+    mix: Mix = WORLD
 
 
 FIRST = Recipe()
@@ -74,10 +76,13 @@ SECOND = Recipe(rate=1.2e-3, decay=0.85, relative=0.7, seed=1)
 """After the first: directions are known, and how far off speeds are in proportion counts."""
 THIRD = Recipe(rate=1.2e-3, decay=0.85, relative=0.7, seed=2)
 """After the second: the windows are split."""
+FOURTH = Recipe(updates=8_000, rate=1e-3, decay=0.9, relative=0.7, seed=3, mix=CAMERA)
+"""After the third: what one camera sees moves as one more often."""
 STAGES = (
     ("first", FIRST, FlowShape(windows=WIDE)),
     ("second", SECOND, FlowShape(windows=WIDE)),
     ("third", THIRD, AS_SHIPPED),
+    ("fourth", FOURTH, AS_SHIPPED),
 )
 """Each begins with what the one before it ends with."""
 
@@ -208,7 +213,7 @@ def train(
         go_on_with(saved, optimiser, schedule)
         done = saved["updates"]
     cv2.setNumThreads(1)
-    moments = Moments(recipe.seed, done * recipe.batch // MOMENTS, shape.windows)
+    moments = Moments(recipe.seed, done * recipe.batch // MOMENTS, shape.windows, recipe.mix)
     check = held_out(windows=shape.windows)
     began, losses = time.monotonic(), []
     # A process that is forked after OpenCV has started threads waits for them for ever.
