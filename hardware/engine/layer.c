@@ -2,19 +2,6 @@
 #include "engine.h"
 #include <string.h>
 
-/* What n / d is a multiplication with, exact while n d < 2^32 (Granlund and Montgomery, PLDI 1994:
-   the error of 2^32 / d + 1 times n stays below 2^32); 0 where n may be larger. */
-static inline uint64_t inverse_of(int32_t d, int32_t most)
-{
-    const uint64_t one = (uint64_t)1 << 32;
-    return (uint64_t)d * (uint64_t)most < one ? one / (uint64_t)d + 1 : 0;
-}
-
-static inline int32_t quotient(int32_t n, int32_t d, uint64_t inverse)
-{
-    return inverse ? (int32_t)(((uint64_t)n * inverse) >> 32) : n / d;
-}
-
 #define SUM int16_t
 #define NAME(x) x##_16
 #include "scatter.inc"

@@ -12,15 +12,30 @@ static void put(value_t *y, uint32_t at, uint8_t v)
 
 static void pool(const plan_t *plan, const node_t *node, const value_t *x, value_t *y)
 {
-    const shape_t *in = plan->shape + node->input[0], *out = plan->shape + node->out;
+    const shape_t *in = plan->shape + node->input[0];
+    const int32_t channels = in->channels, width = in->width, size = node->size;
+    const int32_t out_width = plan->shape[node->out].width, either = node->choice;
+    const uint64_t per_channel = inverse_of(channels, in->size), per_row = inverse_of(width, in->size);
+    const uint64_t per_window = inverse_of(size, in->size);
+    const uint32_t *restrict index = x->index;
+    const uint8_t *restrict level = x->dense;
+    uint32_t *restrict listed = y->index;
+    uint8_t *restrict dense = y->dense;
+    const int32_t count = x->events;
+    int32_t events = 0;
     forget(y);
-    for (int32_t e = 0; e < x->events; e++) {
-        const int32_t cell = (int32_t)x->index[e] / in->channels;
-        const int32_t channel = (int32_t)x->index[e] - cell * in->channels;
-        const int32_t row = cell / in->width / node->size, column = cell % in->width / node->size;
-        const uint32_t at = (uint32_t)((row * out->width + column) * in->channels + channel);
-        put(y, at, node->choice ? 1 : (uint8_t)(y->dense[at] + x->dense[x->index[e]]));
+    for (int32_t e = 0; e < count; e++) {
+        const int32_t cell = quotient((int32_t)index[e], channels, per_channel);
+        const int32_t channel = (int32_t)index[e] - cell * channels;
+        const int32_t row = quotient(cell, width, per_row), column = cell - row * width;
+        const int32_t to = quotient(row, size, per_window) * out_width
+                           + quotient(column, size, per_window);
+        const int32_t at = to * channels + channel;
+        listed[events] = (uint32_t)at; /* without a branch: what was there is overwritten */
+        events += !dense[at];
+        dense[at] = either ? 1 : (uint8_t)(dense[at] + level[index[e]]);
     }
+    y->events = events;
 }
 
 static void upsample(const plan_t *plan, const node_t *node, const value_t *x, value_t *y)
