@@ -41,7 +41,8 @@ def alone(program: Program, layer: Layer) -> Program:
     tensors = {name: program.tensors[name] for name in used if name is not None}
     node = replace(layer, input="x", threshold=None)
     high = program.input_high if layer.input == "x" else source.high
-    return Program(layer.name, 1000, source.shape, high, (node,), layer.name, tensors)
+    image = (*source.shape, 1, 1)[:3]  # features are an image of one pixel
+    return Program(layer.name, 1000, image, high, (node,), layer.name, tensors)
 
 
 def own_shares(bundle: Bundle) -> dict[str, float]:
