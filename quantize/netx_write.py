@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgesnn.errors import BundleError, MissingDependency
-from edgesnn.hardware.loihi.mapping import LIF_BITS, MOST_THRESHOLD, way_of
+from edgesnn.hardware.loihi.mapping import LIF_BITS, MOST_THRESHOLD, check_start, way_of
 from edgesnn.program import Layer, Program, Tensor
 from edgesnn.program.kinds.integrate import KEEP_UNIT, Integrate
 
@@ -89,6 +89,7 @@ def _layers(program: Program) -> list[dict[str, Any]]:
         else:
             layer["neuron"] = _neuron(MOST_THRESHOLD, _FORGETS)
         found.append(layer)
+    check_start(program)
     return found
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgesnn.errors import BundleError
 from edgesnn.program import Layer, Node, Program
-from edgesnn.program.kinds.integrate import Integrate
+from edgesnn.program.kinds.integrate import Integrate, kept
 
 LIF_BITS = 6
 MOST_BIAS, MOST_THRESHOLD = 4095, 2**17 - 1
@@ -34,6 +35,39 @@ def way_of(program: Program, node: Node) -> tuple[str, str]:
     if node.kind == "add":
         return "stock", "connections add up in the neuron"
     return "own", "Lava has no such process"
+
+
+def check_start(program: Program) -> None:
+    """Raise BundleError where a reset cannot make up for Lava's start.
+
+    Neurons behind n connections get their first input in Lava's step n + 1; until then their
+    currents charge them, and may make them fire. A reset empties the neurons themselves, but not
+    the spikes that a delay still holds.
+    """
+    depth = 0
+    for node in program.nodes:
+        depth += isinstance(node, Layer)
+        if not isinstance(node, Integrate):
+            continue
+        theta, current = program.tensors[node.threshold], program.tensors[node.current]
+        potential, fired = np.zeros_like(current), False
+        for _ in range(depth):
+            potential = kept(potential, node.keep) + current
+            fired |= bool((potential >= theta).any())
+            potential[potential >= theta] = 0
+        late = [n.name for n in program.nodes if node.name in n.reads and _delays(program, n)]
+        if fired and late:
+            raise BundleError(
+                f"{node.name} ({node.kind}) is not for stock processes: its currents make it fire "
+                f"before its first input comes, and {late[0]} hands that on late"
+            )
+
+
+def _delays(program: Program, node: Node) -> bool:
+    if not isinstance(node, Layer):
+        return False
+    delays = program.delays_of(node)
+    return bool(program.taps_of(node)[:, 1:].any() or (delays is not None and delays.any()))
 
 
 def _layer(program: Program, node: Layer) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgesnn.errors import BundleError
-from edgesnn.hardware.loihi.mapping import LIF_BITS, way_of
+from edgesnn.hardware.loihi.mapping import LIF_BITS, check_start, way_of
 from edgesnn.hardware.loihi.wiring import size_of
 from edgesnn.program import Layer, Program, Tensor
 from edgesnn.program.kinds.integrate import KEEP_UNIT, Integrate
@@ -32,6 +32,7 @@ def check_stock(program: Program) -> None:
         theta = program.tensors[node.threshold] if node.threshold is not None else None
         if theta is not None and int(theta.min()) < 1:
             raise BundleError(f"{node.name}: a threshold below 1 fires before anything came")
+    check_start(program)
 
 
 def latency(program: Program) -> int:
