@@ -56,13 +56,18 @@ void list_spikes(const uint8_t *flags, int32_t size, value_t *y)
     y->events = events;
 }
 
-/* Put 1 into the list and the map of y where h reaches theta. */
-HOT void collect(const int32_t *restrict h, const int32_t *restrict theta, const shape_t *shape,
-                    uint8_t *restrict flags, value_t *y)
+HOT static void compare(const int32_t *restrict h, const int32_t *restrict theta, int32_t size,
+                        uint8_t *restrict flags)
 {
-    const int32_t size = shape->size; /* flags may not alias it */
     for (int32_t i = 0; i < size; i++) flags[i] = h[i] >= theta[i];
-    list_spikes(flags, size, y);
+}
+
+/* Put 1 into the list and the map of y where h reaches theta. */
+void collect(const int32_t *h, const int32_t *theta, const shape_t *shape, uint8_t *flags,
+             value_t *y)
+{
+    compare(h, theta, shape->size, flags);
+    list_spikes(flags, shape->size, y);
 }
 
 /* Empty a uint8 value. */
