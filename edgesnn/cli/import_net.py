@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +26,8 @@ _COMPARED = 20
 """Recordings on which every spike is compared; answers are, on all."""
 _LONGEST_STEPS = 2000
 _WEIGHTS = ("8", "14", "auto")
-_ENOUGH, _GOOD = 0.95, 0.99
-"""Shares of a layer's spikes that are those of the float network: below, auto tries more bits, and
-people are told."""
+_ENOUGH = 0.95
+"""Share of spikes equal to the float network's, in any layer, below which auto tries more bits."""
 _WORTH = 0.05
 """What more bits must gain: neurons without leak differ on random spikes whatever the weights."""
 OPTIONS = (
@@ -58,6 +56,7 @@ OPTIONS = (
 
 def import_net(given: Given) -> None:
     """Read, convert, compare, write and tell; raises InputError, and then nothing is written."""
+    from edgesnn.cli.import_report import row_of, show_report
     from edgesnn.quantize.nir_read import read_nir
 
     path, out = Path(given["app"]), Path(given["out"])
@@ -80,7 +79,7 @@ def import_net(given: Given) -> None:
         bundle = _saved(out, made, labels, net, answers)
     report = {
         "bundle": str(out),
-        "layers": [_row(layer) for layer in made.layers],
+        "layers": [row_of(layer) for layer in made.layers],
         "compared_on": "recordings" if clips else "random spikes",
         "approximations": list(made.approximations),
         "answers": answers,
@@ -91,7 +90,7 @@ def import_net(given: Given) -> None:
 
         print_json(report)
     else:
-        _show(report, bundle, out)
+        show_report(report, len(bundle.readout.labels), out)
 
 
 def _converted(
@@ -206,6 +205,7 @@ def _saved(
     net: FloatNet,
     answers: dict[str, Any] | None,
 ) -> Bundle:
+    from edgesnn.cli.import_report import row_of
     from edgesnn.decide.evidence import ReadoutSpec
     from edgesnn.quantize.card import program_facts
     from edgesnn.quantize.save import save_bundle
@@ -223,62 +223,8 @@ def _saved(
         "task": f"imported from {shown(net.about)}",
         "licence": "that of the network",
         "approximations": list(made.approximations),
-        "layers": [_row(layer) for layer in made.layers],
+        "layers": [row_of(layer) for layer in made.layers],
         "answers": answers,
         **program_facts(made.program),
     }
     return save_bundle(out.parent, out.stem, made.program, _encoder(made), readout, card)
-
-
-def _row(layer: Any) -> dict[str, Any]:
-    return {
-        "name": layer.name,
-        "was": layer.was,
-        "became": layer.became,
-        "worst_bound": layer.worst_bound,
-        "weight_error": layer.weight_error,
-        "spikes_equal": layer.agreement,
-        "spike_rate": layer.rate,
-    }
-
-
-def _show(report: dict[str, Any], bundle: Bundle, out: Path) -> None:
-    from edgesnn.measure.tables import show, table_of
-
-    table = table_of(["was", "became"], ["|H| up to", "w error", "same spikes", "rate"])
-    for row in report["layers"]:
-        bound, error = row["worst_bound"], row["weight_error"]
-        same, rate = row["spikes_equal"], row["spike_rate"]
-        table.add_row(
-            row["was"],
-            row["became"],
-            "" if bound is None else f"{bound:,}",
-            "" if error is None else f"{100 * error:.2f} %",
-            "" if same is None else f"{100 * same:.2f} %",
-            "" if rate is None else f"{100 * rate:.1f} %",
-        )
-    show(table)
-    print(f"spikes were compared with the float network's on {report['compared_on']}")
-    for row in report["layers"]:
-        if row["spikes_equal"] is not None and row["spikes_equal"] < _GOOD:
-            print(
-                f"{row['name']} keeps {100 * row['spikes_equal']:.1f} % of them (weights are off "
-                f"by {100 * row['weight_error']:.1f} %); --weights 14 may keep more"
-                if "int8" in row["became"]
-                else f"{row['name']} keeps {100 * row['spikes_equal']:.1f} % of them"
-            )
-    for sentence in report["approximations"]:
-        print(f"not exact: {sentence}")
-    if not report["approximations"]:
-        print(
-            "carried over exactly but for the weights, thresholds and currents, which were rounded"
-        )
-    if report["answers"] is not None:
-        told = report["answers"]
-        shares = (100 * told[n] for n in ("float_right", "integer_right", "same_answer"))
-        print(
-            "{} recordings: float {:.1f} % right, integer {:.1f} %, the same answer "
-            "{:.1f} %".format(told["n"], *shares)
-        )
-    print(f"{out}: {report['bytes'] / 1000:.0f} kB, {len(bundle.readout.labels)} classes")
-    print(f"edgesnn run {shlex.quote(str(out))} --file RECORDING")
