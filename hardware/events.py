@@ -284,8 +284,8 @@ def _check_numbers(program: Program) -> None:
             if not isinstance(number, int) or not 0 <= number <= _LARGEST:
                 raise BundleError(f"{node.name}: {field} is {number!r}, wanted a whole number")
         if isinstance(node, Layer):
-            remembered = (program.history_of(node) + 1) * math.prod(
-                program.values[node.input].shape
-            )
+            slots = program.history_of(node) + 1
+            shapes = (program.values[node.input].shape, program.values[node.name].shape)
+            remembered = slots * max(math.prod(shape) for shape in shapes)
             if remembered > _LARGEST:
                 raise BundleError(f"{node.name}: it remembers more than {_LARGEST:,} numbers")

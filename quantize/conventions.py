@@ -46,9 +46,8 @@ class Convention:
         """
         dt = self.dt or step
         if not tau > 0 or (self.euler and tau < dt * (1 - 1e-6)):
-            raise InputError(
-                f"{where}: {name} is {tau:g} s and a step {dt:g} s; take shorter steps (--step-us)"
-            )
+            shorter = "" if self.dt else "; take shorter steps (--step-us)"
+            raise InputError(f"{where}: {name} is {tau:g} s and a step {dt:g} s{shorter}")
         return max(0.0, 1 - dt / tau if self.euler else math.exp(-dt / tau))
 
 

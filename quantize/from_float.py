@@ -157,6 +157,8 @@ class _Converter:
         told = "" if synapse is None else f", its current keeps {synapse} / {KEEP_UNIT}"
         leak = "" if keep == KEEP_UNIT else f", keeps {keep} / {KEEP_UNIT}"
         reset = f", reset {stage.reset}" if isinstance(stage, Neurons) else ""
+        if isinstance(stage, Neurons) and stage.drop != 1:
+            reset += f" {stage.drop:.4g} thresholds (late)"
         self._layers.append(
             LayerReport(
                 stage.name,

@@ -250,10 +250,11 @@ class _Reader:
             if rest:
                 raise InputError(f"{where}: rests at {rest:g}; 0 is carried over")
             return Potentials(own, inputs, keep, gain, synapse=synapse)
+        self._check_metadata(getattr(node, "metadata", None) or {}, where)
         theta = by_channel(node.v_threshold, where, "v_threshold")
         back = getattr(node, "v_reset", None)
         back = rest if back is None else one(back, where, "v_reset")
-        if self._reset is None and back != rest:
+        if self._reset in (None, "zero") and back != rest:
             raise InputError(
                 f"{where}: starts from {back:g} after a spike and rests at {rest:g}; these must be "
                 "the same (or say --reset subtract)"
@@ -272,6 +273,16 @@ class _Reader:
             synapse=synapse,
             drop=1 / keep if self._reset == "late" else 1.0,
         )
+
+    def _check_metadata(self, said: Any, where: str) -> None:
+        """Refuse what edgesnn's own exporter could say in metadata only."""
+        reset, reads = said.get("reset", "zero"), "NIR has no place for it: use the bundle itself"
+        if isinstance(reset, bytes):
+            reset = reset.decode(errors="replace")
+        if np.any(np.asarray(said.get("current", 0.0))) or bool(said.get("fires_once", False)):
+            raise InputError(f"{where}: has a current, or fires once, in its metadata; {reads}")
+        if self._reset is None and str(reset) != "zero":
+            raise InputError(f"{where}: reset {reset} in its metadata; say --reset, or {reads}")
 
     def _leak(self, node: Any, name: str, where: str) -> tuple[float, float]:
         """Return what a step leaves, and the share of its input that comes in."""

@@ -10,6 +10,7 @@ docs/your-network.md goes on from here. Everything is written to the folder bars
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def bar(rng: np.random.Generator, label: int) -> Events:
 
 def write_recordings(train: int = 60, test: int = 25) -> None:
     """Write so many of each label, and the labels.csv that calibration and `eval` read."""
+    if OUT.exists():
+        sys.exit(f"{OUT} is there already: delete it to begin anew")
     rng = np.random.default_rng(0)
     for folder, each in ((OUT / "train", train), (OUT / "test", test)):
         folder.mkdir(parents=True)
@@ -153,7 +156,16 @@ def with_spikingjelly(epochs: int) -> None:
     for row in made.layers:
         print(f"{row.was}: {row.became}")
     levels = tuple(min(count, HIGHEST) for count in range(256))
-    readout = ReadoutSpec(LABELS, 1.0, 5, 0.7, 0.4, 20, 100_000, "no bar")
+    readout = ReadoutSpec(  # a label holds from 70 % on and until it falls below 40 %
+        LABELS,
+        scale=1.0,
+        decay_shift=5,
+        enter=0.7,
+        leave=0.4,
+        quiet_events=20,
+        quiet_us=100_000,
+        nothing="no bar",
+    )
     encoder = EncoderSpec((SIDE, SIDE), levels)
     save_bundle(OUT, "bars_sj", made.program, encoder, readout, {"task": "how a bar leans"})
     print(f"{OUT / 'bars_sj.json'}: edgesnn run {OUT / 'bars_sj.json'} --file {OUT}/test/0.npz")
@@ -169,7 +181,10 @@ def main() -> None:
     if given.what == "recordings":
         write_recordings()
     else:
-        (with_snntorch if given.what == "snntorch" else with_spikingjelly)(given.epochs)
+        try:
+            (with_snntorch if given.what == "snntorch" else with_spikingjelly)(given.epochs)
+        except ImportError as error:
+            sys.exit(f"{error}: docs/your-network.md says what to install")
 
 
 if __name__ == "__main__":

@@ -85,8 +85,10 @@ def find_recording(
         look.add(block)
     try:
         events, look, notes = mended(events, size, look, unit)
-    except OSError as error:
-        raise InputError(f"{path} cannot be put in order: {error.strerror or error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except OSError as error:  # to sort or to leave events out takes room in temporary files
+        raise InputError(f"{path} cannot be played: {error.strerror or error}") from error
     return Found(events, size, (*found.notes, *notes), found.until_us), look
 
 

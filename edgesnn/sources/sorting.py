@@ -8,7 +8,8 @@ from edgesnn.events import Events, joined_events
 from edgesnn.sources.stored import Held, Part, Spool, Stored
 
 RUN = 4_000_000
-"""Events that are sorted at once, and held by a merge: 64 MB, and half as much for their order."""
+"""Events that are sorted at once, 64 MB and half as much for their order; a merge holds as many,
+and all that have one time."""
 
 
 def sort_into(out: Spool, events: Stored, first: int, stop: int, run: int | None = None) -> None:

@@ -147,14 +147,17 @@ HOT static void add_up(const node_t *node, const shape_t *out, const memory_t *m
     const int32_t count = apart == channels ? out->size : channels;
     const size_t from = (size_t)at * sums_in(node, out) + (size_t)(set * channels);
     for (int32_t cell = 0; cell < cells; cell++, total += count) {
-        const int16_t *restrict narrow = (int16_t *)m->sums + from + (size_t)cell * (size_t)apart;
-        const int32_t *restrict wide = (int32_t *)m->sums + from + (size_t)cell * (size_t)apart;
-        if (node->narrow && factor == 1)
-            for (int32_t k = 0; k < count; k++) total[k] += narrow[k];
-        else if (node->narrow)
-            for (int32_t k = 0; k < count; k++) total[k] += factor * narrow[k];
-        else
-            for (int32_t k = 0; k < count; k++) total[k] += factor * wide[k];
+        const size_t first = from + (size_t)cell * (size_t)apart;
+        if (node->narrow) {
+            const int16_t *restrict sums = (const int16_t *)m->sums + first;
+            if (factor == 1)
+                for (int32_t k = 0; k < count; k++) total[k] += sums[k];
+            else
+                for (int32_t k = 0; k < count; k++) total[k] += factor * sums[k];
+        } else {
+            const int32_t *restrict sums = (const int32_t *)m->sums + first;
+            for (int32_t k = 0; k < count; k++) total[k] += factor * sums[k];
+        }
     }
 }
 

@@ -42,10 +42,11 @@ def check_start(program: Program) -> None:
 
     Neurons behind n connections get their first input in Lava's step n + 1; until then their
     currents charge them, and may make them fire. A reset empties the neurons themselves, but not
-    the spikes that a delay still holds.
+    the spikes that a delay still holds, theirs or of others that they woke: any delay behind them
+    counts.
     """
     depth = 0
-    for node in program.nodes:
+    for at, node in enumerate(program.nodes):
         depth += isinstance(node, Layer)
         if not isinstance(node, Integrate):
             continue
@@ -55,11 +56,11 @@ def check_start(program: Program) -> None:
             potential = kept(potential, node.keep) + current
             fired |= bool((potential >= theta).any())
             potential[potential >= theta] = 0
-        late = [n.name for n in program.nodes if node.name in n.reads and _delays(program, n)]
+        late = [n.name for n in program.nodes[at:] if _delays(program, n)]
         if fired and late:
             raise BundleError(
                 f"{node.name} ({node.kind}) is not for stock processes: its currents make it fire "
-                f"before its first input comes, and {late[0]} hands that on late"
+                f"before its first input comes, and {late[0]}, behind it, has delays"
             )
 
 

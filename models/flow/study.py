@@ -20,7 +20,7 @@ from .train import FIRST, train
 
 FIRST_SHAPE = FlowShape(windows=WIDE)
 SINGLE = tuple((age, age + 1) for age in range(6))
-"""As many windows as the network has, of one step each: 60 ms instead of 240."""
+"""As many windows as the first stage has, of one step each: 60 ms instead of 240."""
 
 VARIANTS: dict[str, tuple[FlowShape, dict[str, Any]]] = {
     "as the first stage": (FIRST_SHAPE, {}),

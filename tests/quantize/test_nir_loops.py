@@ -15,7 +15,7 @@ from edgesnn.bundle import load_bundle  # noqa: E402
 from edgesnn.cli.main import run_line  # noqa: E402
 from edgesnn.errors import InputError  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
-from edgesnn.program import Layer, Previous, Program  # noqa: E402
+from edgesnn.program import Integrate, Layer, Previous, Program  # noqa: E402
 from edgesnn.quantize.agreement import compared, random_clip  # noqa: E402
 from edgesnn.quantize.from_float import converted  # noqa: E402
 from edgesnn.quantize.nir_read import read_nir  # noqa: E402
@@ -265,3 +265,27 @@ def test_a_delay_at_the_end_is_refused(tmp_path: Path) -> None:
     parts = (("fc", weight), ("if", spiking(OUT)), ("late", nir.Delay(filled(OUT, DT))))
     with pytest.raises(InputError, match="Delay or Scale of spikes is the end"):
         read_nir(line(tmp_path / "a.nir", *parts, shape=(INPUTS,)), step_us=1000)
+
+
+@pytest.mark.parametrize(
+    ("reset", "current", "said"),
+    [("zero", 3, "has a current"), ("subtract", 0, "reset subtract in its metadata; say --reset")],
+)
+def test_what_only_metadata_say_is_refused(
+    tmp_path: Path, reset: str, current: int, said: str
+) -> None:
+    tensors = {
+        "w": RNG.integers(-9, 10, (5, 12)).astype(np.int8),
+        "theta": np.full(5, 9, np.int32),
+        "current": np.full(5, current, np.int32),
+    }
+    nodes = (
+        Layer("sums", "x", "w", op="linear"),
+        Integrate("n", "sums", "theta", "current", reset=reset),
+    )
+    program = Program("own", 1000, (2, 1, 6), 1, nodes, "n", tensors)
+    nir.write(tmp_path / "a.nir", nir_graph(program)[0])
+    with pytest.raises(InputError, match=said):
+        read_nir(tmp_path / "a.nir", step_us=1000)
+    if not current:
+        read_nir(tmp_path / "a.nir", step_us=1000, reset="subtract")

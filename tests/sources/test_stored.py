@@ -157,7 +157,7 @@ def test_a_disk_too_full_to_sort_on_is_an_error(tmp_path: Path, monkeypatch) -> 
 
     monkeypatch.setattr(mending, "in_order", full)
     npz_from_events(tmp_path / "a.npz", some_events(list(range(100))[::-1]), SIZE)
-    with pytest.raises(InputError, match=r"a.npz cannot be put in order: No space left"):
+    with pytest.raises(InputError, match=r"a.npz cannot be played: No space left"):
         open_recording(tmp_path / "a.npz")
 
 
