@@ -16,7 +16,8 @@ from typing import Any, BinaryIO
 from unittest import mock
 
 import numpy as np
-from programs import frames, looping_images, looping_program, random_program
+from loops import looping_images, looping_program
+from programs import frames, random_program
 
 from edgesnn.bundle import load_bundle
 from edgesnn.hardware import events

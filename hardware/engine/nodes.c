@@ -2,7 +2,16 @@
 #include "engine.h"
 #include <string.h>
 
-#define MEMBRANE_LIMIT (1 << 30)
+enum { KEEP_UNIT = 4096, LIMIT = 1 << 30, TO_ZERO = 0, BY_SUBTRACTION = 1 };
+
+/* A potential after a step's leak and input, limited. */
+static inline int32_t charged(int32_t before, int32_t keep, int32_t charge, int32_t limit)
+{
+    const int32_t left =
+        keep == KEEP_UNIT ? before : (int32_t)((int64_t)before * keep / KEEP_UNIT);
+    const int32_t h = left + charge;
+    return h > limit ? limit : h < -limit ? -limit : h;
+}
 
 static void put(value_t *y, uint32_t at, uint8_t v)
 {
@@ -115,8 +124,8 @@ HOT static void fire(const plan_t *plan, const node_t *node, memory_t *m, const 
     if (m->settled && !x->active) return;
     for (int32_t i = 0; i < size; i++) {
         int32_t h = membrane[i] + sum[i];
-        h = h > MEMBRANE_LIMIT ? MEMBRANE_LIMIT : h;
-        h = h < -MEMBRANE_LIMIT ? -MEMBRANE_LIMIT : h;
+        h = h > LIMIT ? LIMIT : h;
+        h = h < -LIMIT ? -LIMIT : h;
         const int32_t spike = (h >= theta[i]) & !fired[i];
         changed |= (h != membrane[i]) | spike;
         membrane[i] = h;
@@ -150,8 +159,6 @@ HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const
     m->settled = !changed && !x->active;
 }
 
-enum { KEEP_UNIT = 4096, LIMIT = 1 << 30, TO_ZERO = 0, BY_SUBTRACTION = 1 };
-
 HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
                           value_t *y)
 {
@@ -167,10 +174,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
     if (m->settled && !x->active) return;
     for (int32_t i = 0; i < size; i++) {
         const int32_t before = membrane[i];
-        const int32_t left =
-            keep == KEEP_UNIT ? before : (int32_t)((int64_t)before * keep / KEEP_UNIT);
-        int32_t h = left + (sum[i] * unit + current[i]);
-        h = h > LIMIT ? LIMIT : h < -LIMIT ? -LIMIT : h;
+        const int32_t h = charged(before, keep, sum[i] * unit + current[i], LIMIT);
         const int32_t spike = h >= theta[i];
         const int32_t fired = reset == TO_ZERO ? 0 : reset == BY_SUBTRACTION ? h - drop[i] : h;
         const int32_t after = spike ? fired : h;
@@ -194,10 +198,7 @@ HOT static void integrator(const plan_t *plan, const node_t *node, memory_t *m, 
     if (m->settled && !x->active) return;
     for (int32_t i = 0; i < size; i++) {
         const int32_t before = potential[i];
-        const int32_t left =
-            keep == KEEP_UNIT ? before : (int32_t)((int64_t)before * keep / KEEP_UNIT);
-        int32_t h = left + (sum[i] * unit + current[i]);
-        h = h > limit ? limit : h < -limit ? -limit : h;
+        const int32_t h = charged(before, keep, sum[i] * unit + current[i], limit);
         changed |= h != before;
         any |= h;
         potential[i] = given[i] = h;

@@ -10,13 +10,12 @@ import pytest
 
 pytest.importorskip("onnx")
 
+from loops import looping_images, looping_program  # noqa: E402
 from programs import (  # noqa: E402
     ENCODER,
     READOUT,
     frames,
     gesture_shaped,
-    looping_images,
-    looping_program,
     random_program,
 )
 
