@@ -1,20 +1,26 @@
 """Whether optical flow of a camera that slides along x goes along x, however it is turned.
 
-    python benchmarks/flow_direction.py FILE.txt --sensor 240x180     (lines "t x y p", t in s)
+    python benchmarks/flow_direction.py FILE.txt --sensor 240x180 [--truth TRUTH.npz]
 
+FILE: lines "t x y p", t in seconds.
 For the last four windows of 30 ms: the share of events whose flow lies within 20 degrees of the
 slide, and the mean FWL, of edgesnn on the recording as it is, mirrored, transposed and reversed in
-time, and of OpenCV's methods on pictures of 15 ms.
+time, and of OpenCV's methods on pictures of 15 ms. With --truth the relative error at the events
+of the 10 ms before t_ref too: flow_x (H, W) is px/s along x of the undistorted picture at t_ref (s,
+of FILE's clock; nan where unknown), K (3, 3) and D (5) are the camera's.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edgesnn.apps.flow.evaluation import FieldOf
 from edgesnn.apps.flow.peers import methods, peer_field
@@ -23,7 +29,7 @@ from edgesnn.bundle import load_bundle
 from edgesnn.cli.source import size_typed
 from edgesnn.events import Events, events_from_arrays
 
-WINDOWS, PICTURE_US, NEAR_DEG = 4, 15_000, 20
+WINDOWS, PICTURE_US, NEAR_DEG, SCORED_US = 4, 15_000, 20, 10_000
 Size = tuple[int, int]
 
 
@@ -56,17 +62,51 @@ def told(events: Events, size: Size, axis: int, at: Callable[[int], Any]) -> str
     return f"{100 * np.mean(shares):5.1f} % along the slide   FWL {np.mean(fwls):.2f}"
 
 
+@dataclass(frozen=True)
+class Truth:
+    """Motion along x (H, W), px/s, in the undistorted picture at one time of the recording."""
+
+    flow: NDArray[np.floating[Any]]
+    at_us: int
+    K: NDArray[np.floating[Any]]
+    D: NDArray[np.floating[Any]]
+
+    def told(self, events: Events, at: Callable[[int], Any]) -> str:
+        """Say the mean relative error of `at`'s field at the events just before."""
+        last = events[(events["t"] >= self.at_us - SCORED_US) & (events["t"] < self.at_us)]
+        raw = np.stack([last["x"], last["y"]], axis=1).astype(np.float64)
+        x, y = np.rint(cv2.undistortPoints(raw[:, None], self.K, self.D, P=self.K)[:, 0].T)
+        h, w = self.flow.shape
+        wanted = np.full(len(last), np.nan)
+        inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
+        wanted[inside] = self.flow[y[inside].astype(int), x[inside].astype(int)]
+        known = np.abs(wanted) > 1  # px/s; nan is not
+        u, v = at(self.at_us)[:, last["y"][known], last["x"][known]]
+        off = np.hypot(u - wanted[known], v) / np.abs(wanted[known])
+        return f"relative error {off.mean():.3f} at {known.sum():,} of {len(last):,} events"
+
+
+def truth_of(path: Path, first_s: float) -> Truth:
+    """Read a truth; first_s: time of the recording's first event."""
+    with np.load(path) as file:
+        at_us = round((float(file["t_ref"]) - first_s) * 1e6)
+        flow = file["flow_x"].astype(np.float64)
+        return Truth(flow, at_us, file["K"].astype(np.float64), file["D"].astype(np.float64))
+
+
 def main() -> None:
     """Run from the command line; see the module's head."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", type=Path)
     parser.add_argument("--sensor", required=True)
+    parser.add_argument("--truth", type=Path)
     given = parser.parse_args()
     size = size_typed(given.sensor)
     assert size is not None
     rows = np.loadtxt(given.path)
     t = np.rint((rows[:, 0] - rows[0, 0]) * 1e6).astype(np.int64)
     events = events_from_arrays(t, *rows[:, 1:4].T.astype(np.int64))
+    truth = truth_of(given.truth, rows[0, 0]) if given.truth else None
     for name, part, own, axis in turned(events, size):
         model = FieldOf(load_bundle("flow"), own, "onnx_cpu", None)
 
@@ -74,12 +114,16 @@ def main() -> None:
             return model.at(part[part["t"] < until_us], until_us)
 
         print(f"{'edgesnn, ' + name:22} {told(part, own, axis, field)}")
+        if truth is not None and part is events:
+            print(f"{'':22} {truth.told(events, field)}")
     for name, method in methods().items():
 
         def peer(until_us: int, method: Any = method) -> Any:
             return peer_field(method, events, until_us, PICTURE_US, size)
 
         print(f"{name:22} {told(events, size, 0, peer)}")
+        if truth is not None:
+            print(f"{'':22} {truth.told(events, peer)}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ for it, and how many events were seen there lately:
 
     v = slow sinh(|g|) g / |g|         cells per step;   the error of g to expect is exp(-c)
 
-Where events were seen the field is fitted by one motion, rigid but for size (iteratively
-reweighted least squares with weights exp(c) / (1 + (r / m)^2), r an error and m the median one):
+With a `reach` each place is told with those around, the surer ones more than the others
+(`motion_field.smoothed`). Where events were seen the field is fitted by one motion, rigid but for
+size (iteratively reweighted least squares with weights exp(c) / (1 + (r / m)^2), r an error and m
+the median one):
 
     u = a + z x - w y,    v = b + w x + z y         x, y from the middle of the view
 
@@ -25,7 +27,14 @@ from numpy.typing import NDArray
 
 from edgesnn.decide.decision import NOTHING, Decision, Turn
 from edgesnn.decide.exit_rule import NEVER, ExitRule
-from edgesnn.decide.motion_field import Floats, Motion, MotionField, expanded, fitted_motion
+from edgesnn.decide.motion_field import (
+    Floats,
+    Motion,
+    MotionField,
+    expanded,
+    fitted_motion,
+    smoothed,
+)
 
 DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 TURNS = ("turning clockwise", "turning counter-clockwise", "coming closer", "going away")
@@ -39,7 +48,8 @@ class MotionSpec:
     unit: of y, value of one integer of g and c. slow: cells per step. still: motion of fewer cells
     per step is none. least_places: places of the grid with events from which there is motion.
     decay_shift, enter, leave: see the module's head. told_as: what one field is called in JSON.
-    nothing: what it is called when nothing moves. channels: maps that the network gives.
+    nothing: what it is called when nothing moves. channels: maps that the network gives. reach:
+    places over which the field is smoothed, 0 for none.
     """
 
     labels: tuple[str, ...]
@@ -53,13 +63,22 @@ class MotionSpec:
     told_as: str = "motion"
     nothing: str = "still"
     channels: int = 4
+    reach: float = 0.0
 
     def policy(self) -> str:
         """Say in one sentence how outputs become motion, for a graph that stands alone."""
         return (
             f"g = y[0:2] * {self.unit:.9g}; motion in cells per step = {self.slow:g} * sinh(|g|) * "
             f"g / |g|; c = y[2] * {self.unit:.9g}, error of g to expect exp(-c); y[3] events seen "
-            "there lately: no motion is told where it is 0"
+            "there lately: no motion is told where it is 0" + self._policy_of_reach()
+        )
+
+    def _policy_of_reach(self) -> str:
+        if not self.reach:
+            return ""
+        return (
+            f"; told is the mean over a Gaussian of {self.reach:g} places, weights exp(2 c), where "
+            "y[3] is 0 a thousandth of it"
         )
 
 
@@ -150,9 +169,13 @@ class MotionReadout:
     def _read(self, y: NDArray[np.int32]) -> tuple[Floats, Floats, Floats]:
         """Return motion (2, h, w) in cells per step, weights (h, w), 0 where nothing is, and the
         evidence."""
-        velocity = expanded(y[:2] * self._spec.unit, self._spec.slow)
-        evidence = np.clip(y[2] * self._spec.unit, -2, 4)
-        return velocity, np.where(y[3] > 0, np.exp(evidence), 0.0), evidence
+        spec, seen = self._spec, y[3] > 0
+        g, evidence = y[:2] * spec.unit, np.clip(y[2] * spec.unit, -2, 4)
+        if spec.reach:
+            velocity = smoothed(g, evidence, seen, spec.slow, spec.reach)
+        else:
+            velocity = expanded(g, spec.slow)
+        return velocity, np.where(seen, np.exp(evidence), 0.0), evidence
 
     def _now(self, shape: tuple[int, ...]) -> Floats:
         """Return how much of the motion of this step each word has; all 0 where nothing moves."""

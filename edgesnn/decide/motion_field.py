@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
+FASTEST_G = 6.0
+"""Largest g of either part that is smoothed: no single place may outshout all others."""
+UNSEEN = 1e-3
+"""What a place without events counts among those with."""
 _ROUNDS = 4
 
 
@@ -79,6 +84,29 @@ def expanded(g: Floats, slow: float) -> Floats:
     length = np.maximum(np.hypot(g[0], g[1]), 1e-6)
     velocity: Floats = g * (slow * np.sinh(np.minimum(length, 12)) / length)
     return velocity
+
+
+def smoothed(
+    g: Floats, evidence: Floats, seen: NDArray[np.bool_], slow: float, reach: float
+) -> Floats:
+    """Return the motion (2, h, w) of g (2, h, w), each place told with those around.
+
+    Normalised convolution (Knutsson and Westin 1993) with a Gaussian of `reach` places. A place
+    counts as exp(2 evidence), the inverse of the square of the error that it expects, and hardly
+    where nothing was seen: there motion is that of the nearest that were.
+    """
+    weight = np.exp(2 * evidence) * np.where(seen, 1.0, UNSEEN)
+    motion = expanded(np.clip(g, -FASTEST_G, FASTEST_G), slow)
+    rows, columns = (_gaussian(side, reach) for side in weight.shape)
+    total: Floats = rows @ np.concatenate([motion * weight, weight[None]]) @ columns
+    return total[:2] / total[2]
+
+
+@lru_cache(maxsize=16)
+def _gaussian(side: int, reach: float) -> Floats:
+    at = np.arange(side)
+    kernel: Floats = np.exp(-0.5 * np.square((at[:, None] - at) / reach))
+    return kernel
 
 
 def fitted_motion(velocity: Floats, weight: Floats, least: int) -> Motion:

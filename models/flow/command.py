@@ -15,8 +15,9 @@ from edgesnn.options import Option
 def _train(out: Path, card: dict[str, Any], given: Mapping[str, Any]) -> Bundle:
     """Train in stages, each in OUT/NAME and the last in OUT; with --start only the last."""
     from ..checkpoints import LAST
+    from .recipe import STAGES
     from .ship import ship
-    from .train import STAGES, train
+    from .train import train
 
     start: Path | None = given["start"]
     for name, recipe, shape in STAGES if start is None else STAGES[-1:]:

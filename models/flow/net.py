@@ -20,7 +20,7 @@ per step) with its length compressed,
     g = asinh(|v| / SLOW) v / |v|          v = SLOW sinh(|g|) g / |g|
 
 linear for slow motion and logarithmic for fast. The third is the evidence c: the error of g to
-expect is exp(-c).
+expect is exp(-c). What is told is smoothed by it, see `smoothed`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from edgesnn.decide.motion_field import FASTEST_G, UNSEEN
 
 from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, round_through
 
@@ -48,6 +50,8 @@ AGES = tuple(sorted({a + b for a in DELAYS for b in DELAYS}))
 MEMORY = WINDOWS[-1][1] + AGES[-1]
 SLOW = 0.05
 """Cells per step below which motion is told in proportion and above which by its logarithm."""
+REACH = 3.0
+"""Standard deviation of what is smoothed over, in places."""
 OUTPUTS = 3
 LAYERS = ("near", "middle", "far", "deep1", "deep2", "middle_up", "near_up")
 
@@ -62,6 +66,25 @@ def expanded(g: Tensor) -> Tensor:
     """Return the motion of g, (B, 2, h, w), cells per step."""
     length = (g.square().sum(1, keepdim=True) + 1e-12).sqrt()
     return g * (SLOW * torch.sinh(length) / length)
+
+
+def smoothed(y: Tensor, seen: Tensor) -> Tensor:
+    """Return motion (B, 2, h, w), cells per step, of y (B, 3, h, w) as it is told.
+
+    Normalised convolution (Knutsson and Westin 1993) with a Gaussian of REACH places; a place
+    counts as exp(2c), the inverse of the square of the error that it expects, and as little as
+    UNSEEN where seen (B, h, w) is 0. `edgesnn.decide.motion_field` does the same live.
+    """
+    weight = torch.exp(2 * y[:, 2:].clamp(-2, 4)) * seen[:, None].clamp_min(UNSEEN)
+    motion = expanded(y[:, :2].clamp(-FASTEST_G, FASTEST_G))
+    rows, columns = (_gaussian(side, y) for side in y.shape[2:])
+    total: Tensor = rows @ torch.cat([motion * weight, weight], 1) @ columns
+    return total[:, :2] / total[:, 2:]
+
+
+def _gaussian(side: int, like: Tensor) -> Tensor:
+    at = torch.arange(side, dtype=like.dtype, device=like.device)
+    return torch.exp(-0.5 * ((at[:, None] - at) / REACH).square())
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from edgesnn.senses.cells import CellsSpec
 
 from .convert import flow_program
 from .data import HIGHEST
-from .net import BINS, SLOW
+from .net import BINS, REACH, SLOW
 from .scenes import CELL
 from .train import errors, held_out, network_from, reliability
 
@@ -48,10 +48,11 @@ def ship(checkpoint: Path, out: Path, *, card: dict[str, Any], scenes: int = 160
         enter=0.45,
         leave=0.25,
         told_as=NAME,
+        reach=REACH,
     )
     encoder = CellsSpec(cell=CELL, parts=BINS, highest=HIGHEST, multiple=MULTIPLE)
     moments = held_out(scenes)
-    found = errors(net, moments)
+    found = errors(net, moments, smooth=True)
     told = f"simulated scenes, held out: relative error {found['relative']:.2f}"
     full = {
         **card,

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from .net import WIDE, FlowNet, FlowShape
-from .train import FIRST, train
+from .recipe import FIRST
+from .train import train
 
 FIRST_SHAPE = FlowShape(windows=WIDE)
 SINGLE = tuple((age, age + 1) for age in range(6))

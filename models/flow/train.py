@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ..checkpoints import (
@@ -28,6 +27,7 @@ from ..checkpoints import (
     write_checkpoint,
 )
 from .data import AWAY, MOMENTS, Moment, Moments, moment, scene
+from .loss import each_alone, loss_of
 from .net import (
     AS_SHIPPED,
     SLOW,
@@ -36,85 +36,17 @@ from .net import (
     FlowNet,
     FlowShape,
     Windows,
-    compressed,
-    expanded,
+    smoothed,
     split_windows,
 )
-from .scenes import CAMERA, WORLD, Mix
+from .recipe import Recipe
 
 HELD_OUT = 1_000_000
 """Seed of the scenes that are only validated on: far from any seed of a training."""
-SCALES = (0.3, 0.5, 1.0)
-"""Weights of the three running sums in the loss, coarse to fine."""
-FASTEST_G = 6.0
-"""Largest g whose relative error is looked at: 10 cells per step."""
 LEAST_RATE = 0.06
 """Spikes per neuron below which a layer is pulled up again."""
 BANDS = (0.0, 0.1, 0.3, 0.75, 1.5, 3.0, math.inf)
 """Borders of the speeds by which the held-out error is told, cells per step."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides the result. decay: share of the updates in which the rate falls."""
-
-    updates: int = 16_000
-    batch: int = 16
-    rate: float = 2e-3
-    decay: float = 0.6
-    weight_decay: float = 1e-3
-    angle: float = 0.3
-    relative: float = 0.0
-    evidence: float = 0.05
-    seed: int = 0
-    check: int = 500
-    mix: Mix = WORLD
-
-
-FIRST = Recipe()
-SECOND = Recipe(rate=1.2e-3, decay=0.85, relative=0.7, seed=1)
-"""After the first: directions are known, and how far off speeds are in proportion counts."""
-THIRD = Recipe(rate=1.2e-3, decay=0.85, relative=0.7, seed=2)
-"""After the second: the windows are split."""
-FOURTH = Recipe(updates=8_000, rate=1e-3, decay=0.9, relative=0.7, seed=3, mix=CAMERA)
-"""After the third: what one camera sees moves as one more often."""
-STAGES = (
-    ("first", FIRST, FlowShape(windows=WIDE)),
-    ("second", SECOND, FlowShape(windows=WIDE)),
-    ("third", THIRD, AS_SHIPPED),
-    ("fourth", FOURTH, AS_SHIPPED),
-)
-"""Each begins with what the one before it ends with."""
-
-
-def loss_of(sums: list[Tensor], flow: Tensor, weight: Tensor, recipe: Recipe) -> Tensor:
-    """Error of the compressed motion, angle, relative error and evidence, over cells and scales.
-
-    flow (B, 2, h, w): cells per step; weight (B, h, w). A moment weighs as the root of its cells,
-    so that dense scenes do not outvote sparse ones. The angle is that of Cuadrado et al. 2023,
-    where something moves. The evidence c is the likelihood of an error e of mean exp(-c): it
-    costs e exp(c) - c and moves nothing but itself and the layers that it is read from.
-    """
-    weight = weight / weight.sum((1, 2), keepdim=True).clamp_min(4).sqrt()
-    total = weight.sum().clamp_min(1)
-    wanted = compressed(flow)
-    speed = flow.square().sum(1).sqrt()
-    size = wanted.square().sum(1).sqrt().clamp_min(1e-3)
-    loss = flow.new_zeros(())
-    for y, scale in zip(sums, SCALES[-len(sums) :], strict=True):
-        g = y[:, :2]
-        error = ((g - wanted).square().sum(1) + 1e-6).sqrt()
-        length = (g.square().sum(1) + 1e-6).sqrt()
-        cosine = (g * wanted).sum(1) / (length * size)
-        angle = torch.arccos(cosine.clamp(-1 + 1e-3, 1 - 1e-3)) * (speed > 0.03)
-        wrong = (expanded(g.clamp(-FASTEST_G, FASTEST_G)) - flow).square().sum(1)
-        relative = (wrong + 1e-6).sqrt() / (speed + SLOW)
-        c = y[:, 2].clamp(-2, 4)
-        evidence = error.detach() * torch.exp(c) - c
-        each = error + recipe.angle * angle + recipe.relative * relative.clamp_max(3)
-        each = each + recipe.evidence * evidence
-        loss = loss + scale * (weight * each).sum() / total
-    return loss
 
 
 def rate_at(update: int, recipe: Recipe) -> float:
@@ -135,16 +67,19 @@ def held_out(count: int = 160, each: int = 3, windows: Windows = WINDOWS) -> lis
 
 
 @torch.no_grad()
-def errors(net: FlowNet, moments: list[Moment]) -> dict[str, Any]:
-    """Held-out errors over the cells with events: by cell, by moment and by speed."""
+def errors(net: FlowNet, moments: list[Moment], smooth: bool) -> dict[str, Any]:
+    """Held-out errors over the cells with events: by cell, by moment and by speed.
+
+    smooth: of the field as it is told, else of each place alone.
+    """
     net.eval()
     wrong, speeds, angles, frames = [], [], [], []
     for at in range(0, len(moments), 32):
         windows, flow, weight = (
             torch.stack(part) for part in zip(*moments[at : at + 32], strict=True)
         )
-        y = expanded(net(windows.float())[-1][:, :2].clamp(-FASTEST_G, FASTEST_G))
-        seen = weight > 2 * AWAY
+        y, seen = net(windows.float())[-1], weight > 2 * AWAY
+        y = smoothed(y, seen.float()) if smooth else each_alone(y)
         error, speed = (y - flow).norm(dim=1), flow.norm(dim=1)
         relative = error / (speed + SLOW)
         frames += [float(r[s].mean()) for r, s in zip(relative, seen, strict=True) if s.any()]
@@ -165,7 +100,7 @@ def errors(net: FlowNet, moments: list[Moment]) -> dict[str, Any]:
 
 @torch.no_grad()
 def reliability(net: FlowNet, moments: list[Moment], steps: int = 5) -> list[dict[str, float]]:
-    """Return evidence and error of a fifth of the cells each, from the least evidence on."""
+    """Return evidence and error, as told, of a fifth of the cells each, from the least on."""
     net.eval()
     evidence, errors_found = [], []
     for at in range(0, len(moments), 32):
@@ -174,7 +109,8 @@ def reliability(net: FlowNet, moments: list[Moment], steps: int = 5) -> list[dic
         )
         y = net(windows.float())[-1]
         seen = weight > 2 * AWAY
-        relative = (expanded(y[:, :2]) - flow).norm(dim=1) / (flow.norm(dim=1) + SLOW)
+        told = smoothed(y, seen.float())
+        relative = (told - flow).norm(dim=1) / (flow.norm(dim=1) + SLOW)
         evidence.append(y[:, 2][seen])
         errors_found.append(relative[seen])
     c, e = torch.cat(evidence), torch.cat(errors_found)
@@ -237,7 +173,7 @@ def train(
             line: dict[str, Any] = {
                 "update": update,
                 "loss": round(float(np.mean(losses)), 4),
-                **errors(net, check),
+                **errors(net, check, smooth=recipe.smooth > 0),
                 "rates": [round(float(rate.detach()), 3) for rate in net.rates()],
                 "minutes": round((time.monotonic() - began) / 60, 1),
             }

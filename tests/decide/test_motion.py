@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edgesnn.decide.decision import NOTHING
 from edgesnn.decide.motion import DIRECTIONS, TURNS, MotionReadout, MotionSpec
-from edgesnn.decide.motion_field import Motion, MotionField, expanded, fitted_motion
+from edgesnn.decide.motion_field import Motion, MotionField, expanded, fitted_motion, smoothed
 
 SPEC = MotionSpec((*DIRECTIONS, *TURNS), 0.01, 0.05, 0.02, 6, 1, 0.5, 0.3, told_as="field")
 
@@ -108,6 +110,34 @@ def test_pixels_lie_between_the_middles_of_places() -> None:
         20,
     ]
     assert where[0].tolist() == [True] * 4 + [False] * 8 and where[7, 8:].all()
+
+
+def test_a_place_is_told_with_those_around() -> None:
+    g = np.tile(np.array([1.0, -0.5])[:, None, None], (1, 12, 16))
+    evidence, seen = np.zeros((12, 16)), np.ones((12, 16), bool)
+    alone = expanded(g, SPEC.slow)
+    assert np.allclose(smoothed(g, evidence, seen, SPEC.slow, 3.0), alone)  # to the borders
+    g[:, 5, 7], evidence[5, 7] = (-4, 4), -2  # wrong and unsure
+    assert np.allclose(smoothed(g, evidence, seen, SPEC.slow, 3.0), alone, atol=0.02)
+    evidence[5, 7] = 2  # wrong and sure
+    assert smoothed(g, evidence, seen, SPEC.slow, 3.0)[0, 5, 7] < 0
+    seen[5, 7] = False  # nothing was seen there
+    assert np.allclose(smoothed(g, evidence, seen, SPEC.slow, 3.0)[:, 0], alone[:, 0], atol=0.02)
+    g[:] = 900  # beyond any motion: as fast as can be told, not infinite
+    assert np.isfinite(smoothed(g, evidence, seen, SPEC.slow, 3.0)).all()
+
+
+def test_a_readout_smooths_where_its_reach_says_so() -> None:
+    y = output_of(Motion(0.5, 0))
+    y[0, 3, 3] = -y[0, 3, 3]
+    alone, together = MotionReadout(SPEC), MotionReadout(replace(SPEC, reach=3.0))
+    for readout in (alone, together):
+        readout.update(y, 9, 10_000)
+    fields = [readout.field(10_000, 2, 10_000) for readout in (alone, together)]
+    assert all(field is not None for field in fields)
+    u, smooth = (field.velocity[0] for field in fields if field is not None)
+    assert u[3, 3] == pytest.approx(-100, rel=0.02) and smooth[3, 3] > 80
+    assert "Gaussian" in replace(SPEC, reach=3.0).policy() and "Gaussian" not in SPEC.policy()
 
 
 def test_expansion_is_the_inverse_of_compression() -> None:

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 import torch  # noqa: E402
 
+from edgesnn.decide import motion_field  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
 from edgesnn.models.flow.convert import flow_program  # noqa: E402
 from edgesnn.models.flow.data import (  # noqa: E402
@@ -21,7 +22,21 @@ from edgesnn.models.flow.data import (  # noqa: E402
     scene,
     windows_of,
 )
-from edgesnn.models.flow.net import AGES, BINS, WIDE, WINDOWS, FlowNet, FlowShape, Windows  # noqa: E402
+from edgesnn.models.flow.loss import loss_of  # noqa: E402
+from edgesnn.models.flow.net import (  # noqa: E402
+    AGES,
+    BINS,
+    REACH,
+    SLOW,
+    WIDE,
+    WINDOWS,
+    FlowNet,
+    FlowShape,
+    Windows,
+    compressed,
+    smoothed,
+)
+from edgesnn.models.flow.recipe import Recipe  # noqa: E402
 from edgesnn.models.flow.scenes import (  # noqa: E402
     CELL,
     CENTRES,
@@ -34,7 +49,7 @@ from edgesnn.models.flow.scenes import (  # noqa: E402
     scene_events,
 )
 from edgesnn.models.flow.textures import SIDE, outline, texture  # noqa: E402
-from edgesnn.models.flow.train import Recipe, begin_with, train  # noqa: E402
+from edgesnn.models.flow.train import begin_with, train  # noqa: E402
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -131,6 +146,24 @@ def test_the_program_is_the_network_bit_for_bit() -> None:
     events = counts.reshape(30, -1, 8, 2, 12, 2).sum((1, 3, 5))
     events[1:] += events[:-1].copy()
     assert np.array_equal(found[:, 3], events)
+
+
+def test_training_smooths_the_field_as_the_readout_does() -> None:
+    rng = np.random.default_rng(5)
+    y, seen = rng.normal(0, 2, (3, 10, 14)), rng.random((10, 14)) < 0.4
+    told = motion_field.smoothed(y[:2], np.clip(y[2], -2, 4), seen, SLOW, REACH)
+    trained = smoothed(torch.tensor(y)[None], torch.tensor(seen, dtype=torch.float64)[None])
+    assert np.allclose(trained[0].numpy(), told)
+
+
+def test_evidence_learns_where_to_look() -> None:
+    flow = torch.zeros(1, 2, 4, 4) + 0.5
+    y = torch.cat([compressed(flow), torch.zeros(1, 1, 4, 4)], 1)
+    y[0, :2, 1, 2] = -3.0  # one place is wrong
+    y.requires_grad_()
+    loss_of([y], flow, torch.ones(1, 4, 4), Recipe(evidence=0.0, smooth=1.0)).backward()
+    slope = y.grad[0, 2]
+    assert slope[1, 2] > 0 and (slope.flatten()[[0, 3, 12, 15]] < 0).all()
 
 
 def few(count: int = 0, windows: Windows = WINDOWS) -> list[Moment]:
