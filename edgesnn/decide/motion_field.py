@@ -99,7 +99,8 @@ def smoothed(
     motion = expanded(np.clip(g, -FASTEST_G, FASTEST_G), slow)
     rows, columns = (_gaussian(side, reach) for side in weight.shape)
     total: Floats = rows @ np.concatenate([motion * weight, weight[None]]) @ columns
-    return total[:2] / total[2]
+    velocity: Floats = total[:2] / total[2]
+    return velocity
 
 
 @lru_cache(maxsize=16)
