@@ -1,5 +1,5 @@
-/* Play a tape of engine_tape.py: build each program, run it, compare every output. `.ci/cross` builds
- * it with other compilers, for other processors. */
+/* Play a tape of engine_tape.py: build each program, run it, compare every output. `.ci/wheels` links
+ * it with the engine of a wheel for another processor. */
 #include "engine.h"
 #include <stdio.h>
 #include <stdlib.h>

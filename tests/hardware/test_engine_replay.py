@@ -1,4 +1,4 @@
-"""The tape of programs that `.ci/cross` plays on other processors, played on this one."""
+"""The tape of programs that `.ci/wheels` plays on other processors, played on this one."""
 
 from __future__ import annotations
 
