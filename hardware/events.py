@@ -160,7 +160,7 @@ class EventsModel:
                 past,
                 node.op == "conv",
                 *w.kernel,
-                pointer(w.columns),
+                w.sets.shape[-1],
                 node.stride,
                 node.padding,
                 pointer(w.sets),
@@ -172,7 +172,7 @@ class EventsModel:
                 len(w.terms),
                 w.banks,
                 w.narrow,
-                w.sets.shape[-1],
+                w.wide,
                 w.ring,
             )
         )

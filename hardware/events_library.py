@@ -30,7 +30,7 @@ _CALLS: dict[str, tuple[type | None, list[type]]] = {
     "engine_weights": (
         _INT,
         [
-            *(c_void_p, _INT, _INT, _INT, _INT, _INT, c_void_p, _INT, _INT),
+            *(c_void_p, _INT, _INT, _INT, _INT, _INT, _INT, _INT, _INT),
             *(c_void_p, _INT, c_int64, c_void_p, c_void_p, c_void_p),
             *[_INT] * 5,
         ],

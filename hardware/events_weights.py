@@ -20,25 +20,28 @@ from numpy.typing import NDArray
 from edgesnn.program import Layer, Program
 
 _Ints = NDArray[np.int32]
+LANES = 16
+"""What the engine adds at once, see its engine.h."""
 _RING_BYTES = 1 << 20
 """Of a layer's ring, in a stream: what a processor's second cache holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackedWeights:
-    """sets: int16 (n, input channel (linear: input), kernel row, kernel column, output); of a ring
-    n is 1 and the outputs are those of all sets, one set after the other.
+    """sets: int16 (n, input channel (linear: input), kernel row, rest modulo the stride, run).
 
-    columns: int32, the kernel's columns in the order they are kept.
+    A run holds (kernel column, output) and is filled up to a multiple of LANES with zeros. Of a
+    ring n is 1 and the outputs are those of all sets, one set after the other.
 
-    kernel: (rows, columns). first, last: int32 (n, input channels), the outputs that a channel
-    reaches. terms: int32 (n, 4): lag, set, coefficient, and which of the banks of sums it is added
-    to. narrow: whether no sum of a bank, or of a past step, can leave 16 bits. ring: see above.
+    kernel: (rows, columns of a run). wide: outputs, of all sets in a ring. first, last: int32 (n,
+    input channels), the outputs that a channel reaches. terms: int32 (n, 4): lag, set, coefficient,
+    and which of the banks of sums it is added to. narrow: whether no sum of a bank, or of a past
+    step, can leave 16 bits. ring: see above.
     """
 
     sets: NDArray[np.int16]
     kernel: tuple[int, int]
-    columns: _Ints
+    wide: int
     first: _Ints
     last: _Ints
     terms: _Ints
@@ -65,7 +68,8 @@ def packed_weights(program: Program, node: Layer) -> PackedWeights:
     """Return the weights of a layer without delays."""
     taps = program.taps_of(node)
     filters = [_dense(program, node, m, len(taps)) for m in range(len(taps))]
-    kernel = filters[0].shape[1:3] if node.op == "conv" else (1, 1)
+    stride = node.stride if node.op == "conv" else 1
+    rows, columns = filters[0].shape[1:3] if node.op == "conv" else (1, 1)
     sets: list[NDArray[np.int32]] = []
     terms: list[tuple[int, int, int]] = []
     known: dict[tuple[int, ...], int] = {}
@@ -98,9 +102,9 @@ def packed_weights(program: Program, node: Layer) -> PackedWeights:
         packed = _side_by_side(packed)
         first, last = np.zeros((1, channels), np.int32), np.full((1, channels), packed.shape[-1])
     return PackedWeights(
-        sets=packed,
-        kernel=(int(kernel[0]), int(kernel[1])),
-        columns=kernel_columns(int(kernel[1]), node.stride if node.op == "conv" else 1),
+        sets=_runs(packed, columns // stride),
+        kernel=(rows, columns // stride),
+        wide=packed.shape[-1],
         first=first,
         last=np.ascontiguousarray(last, np.int32),
         terms=np.c_[np.array(terms, np.int32).reshape(-1, 3), bank_of].astype(np.int32),
@@ -122,6 +126,17 @@ def _side_by_side(sets: NDArray[np.int16]) -> NDArray[np.int16]:
     """Lay all sets' outputs after each other: (1, ..., sets * outputs)."""
     joined: NDArray[np.int16] = np.concatenate(list(sets), axis=-1)
     return np.ascontiguousarray(joined[None])
+
+
+def _runs(packed: NDArray[np.int16], columns: int) -> NDArray[np.int16]:
+    """Join the last axis and `columns` of the one before it to runs of a multiple of LANES."""
+    if packed.ndim == 3:  # linear: an input's outputs are a run
+        runs = packed
+    else:
+        runs = packed.reshape(*packed.shape[:3], -1, columns * packed.shape[-1])
+    more = -runs.shape[-1] % LANES
+    filled: NDArray[np.int16] = np.pad(runs, [(0, 0)] * (runs.ndim - 1) + [(0, more)])
+    return np.ascontiguousarray(filled)
 
 
 def delayed_synapses(program: Program, node: Layer) -> DelayedSynapses:
@@ -158,11 +173,13 @@ def _dense(program: Program, node: Layer, m: int, filters: int) -> NDArray[np.in
         return np.ascontiguousarray(part[:, _channels_last(given.shape)].T)
     outputs, inputs, rows, columns = weight.shape
     channels, each = given.shape[0], outputs // node.groups
-    dense = np.zeros((filters * channels, rows, columns, outputs), np.int32)
+    order = kernel_columns(columns, node.stride)
+    kept = np.flatnonzero(order >= 0)
+    dense = np.zeros((filters * channels, rows, len(order), outputs), np.int32)
     for group in range(node.groups):
         own = slice(group * each, (group + 1) * each)
-        part = weight[own][..., kernel_columns(columns, node.stride)].transpose(1, 2, 3, 0)
-        dense[group * inputs : (group + 1) * inputs, ..., own] = part
+        part = weight[own][..., order[kept]].transpose(1, 2, 3, 0)
+        dense[group * inputs : (group + 1) * inputs, :, kept, own] = part
     return dense[m * channels : (m + 1) * channels]
 
 
@@ -192,9 +209,13 @@ def _banks(
 
 
 def kernel_columns(columns: int, stride: int) -> NDArray[np.int32]:
-    """Return a kernel's columns in the order in which they lie on neighbouring outputs."""
-    order = sorted(range(columns), key=lambda k: (k % stride, -k))
-    return np.array(order, np.int32)
+    """Return a kernel's columns in the order in which they lie on neighbouring outputs.
+
+    By their rest modulo the stride, from last to first, as many for each: -1 is one of zeros.
+    """
+    each = -(-columns // stride)
+    order = [rest + stride * k for rest in range(stride) for k in range(each - 1, -1, -1)]
+    return np.array([k if k < columns else -1 for k in order], np.int32)
 
 
 def _added(filters: list[NDArray[np.int32]], factors: NDArray[Any]) -> NDArray[np.int32]:

@@ -9,8 +9,8 @@ void engine_free_plan(plan_t *);
 void engine_shape(plan_t *, int32_t, int32_t, int32_t, int32_t, int32_t);
 int32_t engine_node(plan_t *, int32_t, int32_t, int32_t, const int32_t *, int32_t, int32_t, int32_t,
                     const int32_t *, const int32_t *, int32_t, const int32_t *);
-int32_t engine_weights(plan_t *, int32_t, int32_t, int32_t, int32_t, int32_t, const int32_t *,
-                       int32_t, int32_t, const int16_t *, int32_t, int64_t, const int32_t *,
+int32_t engine_weights(plan_t *, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t,
+                       int32_t, const int16_t *, int32_t, int64_t, const int32_t *,
                        const int32_t *, const int32_t *, int32_t, int32_t, int32_t, int32_t, int32_t);
 int32_t engine_delays(plan_t *, int32_t, int32_t, int32_t, const int32_t *, const int32_t *,
                       const int16_t *, const int32_t *, int32_t);
@@ -92,8 +92,8 @@ int main(int count, char **name)
                                   P(8, int32_t), P(9, int32_t), I(10), P(11, int32_t)) != 0;
             break;
         case 3:
-            differ += engine_weights(plan, I(1), I(2), I(3), I(4), I(5), P(6, int32_t), I(7), I(8),
-                                     P(9, int16_t), I(10), (int64_t)a[11], P(12, int32_t),
+            differ += engine_weights(plan, I(1), I(2), I(3), I(4), I(5), I(6), I(7),
+                                     I(8), P(9, int16_t), I(10), (int64_t)a[11], P(12, int32_t),
                                      P(13, int32_t), P(14, int32_t), I(15), I(16), I(17), I(18),
                                      I(19)) != 0;
             break;

@@ -23,9 +23,12 @@
 /* Hot loops exist twice in one library; the loader takes the version that the processor has. */
 #if defined(__x86_64__) && defined(__gnu_linux__) && !defined(EDGESNN_PLAIN)
 #define HOT __attribute__((target_clones("avx2", "default")))
+#define AVX2
 #else
 #define HOT
 #endif
+
+enum { LANES = 16 }; /* sums that are added at once; runs of weights are filled up to so many */
 
 typedef enum {
     LAYER, POOL, UPSAMPLE, CONCAT, ADD, FIRE, LEAKY, INTEGRATE, INTEGRATOR, PREVIOUS
@@ -42,12 +45,13 @@ typedef struct {
 } term_t;
 
 /* What an input cell meets: in each of `rows` rows of the kernel, every stride-th, `columns` weights
- * that go to neighbouring outputs, one row of outputs lower each time. Kernel columns are ordered so
- * that those which lie on neighbouring outputs are neighbours (by their rest modulo the stride, then
- * from last to first). */
+ * that go to neighbouring sums, one row of sums higher each time. Kernel columns are ordered so that
+ * those which lie on neighbouring outputs are neighbours (by their rest modulo the stride, then from
+ * last to first), and filled up with zeros so that each cell meets as many: a count that changes from
+ * cell to cell would be guessed wrong by the processor half the time. */
 typedef struct {
-    int32_t kernel, out;   /* first cell of the kernel, and of the output */
-    int32_t rows, columns;
+    int32_t kernel, sum;   /* first run of the kernel, and first cell of the sums */
+    int32_t rows;
 } place_t;
 
 typedef struct {
@@ -60,11 +64,14 @@ typedef struct {
     int32_t *drop;                 /* integrate: what a reset by subtraction takes off */
     int32_t past;                  /* inputs remembered, without the newest: layer, previous */
     /* layer */
-    int32_t conv, kernel_h, kernel_w, stride;
+    int32_t conv, kernel_h, stride;
     place_t *place;                /* by input cell */
+    int32_t columns;               /* of the kernel that one cell meets */
+    int32_t across, left;          /* sums in a row, of which so many lie left of the output's first */
     int32_t wide;                  /* sums of an output cell: its channels, of a ring those of all sets */
-    int16_t *weight;               /* [set][input][kernel row][kernel column][output], in a ring
-                                      [input][kernel row][kernel column][set][output] */
+    int16_t *weight;               /* [set][input][kernel row][rest modulo the stride][run]; a run is
+                                      [kernel column][output], in a ring [kernel column][set][output] */
+    int32_t run;                   /* weights of a run, a multiple of LANES */
     size_t set_length;
     int32_t *from, *to;            /* outputs that (set, input channel) reaches */
     term_t *term;
@@ -80,6 +87,7 @@ typedef struct {
 
 typedef struct {
     int32_t values, nodes, output, input_high;
+    int32_t avx2;                  /* whether the processor has it */
     shape_t *shape;
     node_t *node;
     int64_t bytes;
@@ -101,9 +109,9 @@ typedef struct {
     uint8_t *level;
     void *sums;         /* accumulators: int16 or int32 */
     int32_t *filled;    /* per accumulator of a ring: whether it is other than 0 */
-    int32_t *total;     /* H of sums of past steps */
+    int32_t *total;     /* H of one row, or of one sum */
     int32_t *membrane;
-    uint8_t *fired, *flags;
+    uint8_t *fired;
     int32_t newest_row; /* delays: the accumulator of the newest step */
     int32_t settled;    /* neurons: a step without input changed nothing */
 } memory_t;
@@ -132,12 +140,12 @@ static inline int32_t quotient(int32_t n, int32_t d, uint64_t inverse)
 void *engine_zeros(int64_t *total, size_t count, size_t size);
 
 /* layer.c */
+size_t sums_in(const node_t *node, const shape_t *out);
 void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x, value_t *y);
 void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t *x);
 void layer_refill(const plan_t *plan, const node_t *node, memory_t *m);
-void list_spikes(const uint8_t *flags, int32_t size, value_t *y);
-void collect(const int32_t *h, const int32_t *theta, const shape_t *shape, uint8_t *flags,
-             value_t *y);
+void list_spikes(int32_t size, value_t *y);
+void collect(const int32_t *h, const int32_t *theta, int32_t size, value_t *y);
 void forget(value_t *y);
 
 /* nodes.c */

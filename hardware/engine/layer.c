@@ -2,32 +2,63 @@
 #include "engine.h"
 #include <string.h>
 
+enum { MOST = 16 }; /* events of one cell that are added together */
+#ifdef __GNUC__
+typedef int16_t weights_t __attribute__((vector_size(LANES * 2), aligned(2), may_alias));
+#endif
+
+#define TARGET
 #define SUM int16_t
+#define MOST_RUNS 9
 #define NAME(x) x##_16
 #include "scatter.inc"
 #undef SUM
+#undef MOST_RUNS
 #undef NAME
 #define SUM int32_t
+#define MOST_RUNS 4
 #define NAME(x) x##_32
 #include "scatter.inc"
+#ifdef AVX2
+#undef TARGET
+#undef SUM
+#undef MOST_RUNS
+#undef NAME
+#define TARGET __attribute__((target("avx2")))
+#define SUM int16_t
+#define MOST_RUNS 9
+#define NAME(x) x##_16_avx2
+#include "scatter.inc"
+#undef SUM
+#undef MOST_RUNS
+#undef NAME
+#define SUM int32_t
+#define MOST_RUNS 4
+#define NAME(x) x##_32_avx2
+#include "scatter.inc"
+#define BEST(plan, x) ((plan)->avx2 ? x##_avx2 : x)
+#else
+#define BEST(plan, x) x
+#endif
 
 /* Sums of one accumulator. */
-static size_t sums_in(const node_t *node, const shape_t *out)
+size_t sums_in(const node_t *node, const shape_t *out)
 {
-    return (size_t)out->cells * (size_t)node->wide;
+    return (size_t)out->height * (size_t)node->across * (size_t)node->wide;
 }
 
 /* Add the weights of the events of one slot to accumulator `at` of those that m has. */
-static void add_events(const node_t *node, const shape_t *in, const shape_t *out, memory_t *m,
-                       int32_t set, int32_t coefficient, int32_t slot, int32_t at)
+static void add_events(const plan_t *plan, const node_t *node, memory_t *m, int32_t set,
+                       int32_t coefficient, int32_t slot, int32_t at)
 {
+    const shape_t *in = plan->shape + node->input[0], *out = plan->shape + node->out;
     const size_t from = (size_t)slot * (size_t)in->size, to = (size_t)at * sums_in(node, out);
     if (node->narrow)
-        add_events_16(node, in, out, set, coefficient, m->index + from, m->level + from,
-                      m->events[slot], (int16_t *)m->sums + to);
+        BEST(plan, add_events_16)(node, in, set, coefficient, m->index + from, m->level + from,
+                                  m->events[slot], (int16_t *)m->sums + to);
     else
-        add_events_32(node, in, out, set, coefficient, m->index + from, m->level + from,
-                      m->events[slot], (int32_t *)m->sums + to);
+        BEST(plan, add_events_32)(node, in, set, coefficient, m->index + from, m->level + from,
+                                  m->events[slot], (int32_t *)m->sums + to);
 }
 
 static void clear(const node_t *node, const shape_t *out, memory_t *m, int32_t at)
@@ -37,37 +68,44 @@ static void clear(const node_t *node, const shape_t *out, memory_t *m, int32_t a
     m->filled[at] = 0;
 }
 
-/* List what is 1 in flags, which are rounded up to 8 with zeros; y is empty. */
-void list_spikes(const uint8_t *flags, int32_t size, value_t *y)
+/* List what is 1 in the map of y, which holds 0 and 1 alone, and zeros for a while behind its end. */
+void list_spikes(int32_t size, value_t *y)
 {
-    uint32_t *restrict index = y->index; /* bytes may be anything's: what they are written beside */
-    uint8_t *restrict dense = y->dense;  /* is looked up again unless it is here */
+    const uint8_t *restrict dense = y->dense; /* bytes may be anything's: what they are read beside */
+    uint32_t *restrict index = y->index;      /* is looked up again unless it is here */
     int32_t events = 0;
-    for (int32_t i = 0; i < size; i += 8) {
-        uint64_t eight;
-        memcpy(&eight, flags + i, 8);
-        if (!eight) continue;
-        for (int32_t k = i; k < i + 8; k++) { /* without a branch: what is no spike is overwritten */
-            index[events] = (uint32_t)k;
-            dense[k] = flags[k];
-            events += flags[k];
-        }
+#ifdef __GNUC__
+    for (int32_t i = 0; i < size; i += 64) { /* one bit for each, and from bit to bit */
+        uint64_t eight[8], any = 0, bits = 0;
+        memcpy(eight, dense + i, sizeof eight);
+        for (int32_t k = 0; k < 8; k++) any |= eight[k];
+        if (!any) continue;
+        for (int32_t k = 0; k < 8; k++) bits |= (eight[k] * 0x0102040810204080u) >> 56 << (8 * k);
+        for (; bits; bits &= bits - 1) index[events++] = (uint32_t)(i + __builtin_ctzll(bits));
     }
+#else
+    for (int32_t i = 0; i < size; i++)
+        if (dense[i]) index[events++] = (uint32_t)i;
+#endif
     y->events = events;
 }
 
-HOT static void compare(const int32_t *restrict h, const int32_t *restrict theta, int32_t size,
-                        uint8_t *restrict flags)
+static inline void compare(const int32_t *restrict h, const int32_t *restrict theta, int32_t size,
+                           uint8_t *restrict flags)
 {
     for (int32_t i = 0; i < size; i++) flags[i] = h[i] >= theta[i];
 }
 
-/* Put 1 into the list and the map of y where h reaches theta. */
-void collect(const int32_t *h, const int32_t *theta, const shape_t *shape, uint8_t *flags,
-             value_t *y)
+/* Put 1 into the list and the map of y where h reaches theta, and 0 elsewhere. */
+HOT static void compare_all(const int32_t *h, const int32_t *theta, int32_t size, value_t *y)
 {
-    compare(h, theta, shape->size, flags);
-    list_spikes(flags, shape->size, y);
+    compare(h, theta, size, y->dense);
+}
+
+void collect(const int32_t *h, const int32_t *theta, int32_t size, value_t *y)
+{
+    compare_all(h, theta, size, y);
+    list_spikes(size, y);
 }
 
 /* Empty a uint8 value. */
@@ -110,7 +148,7 @@ HOT static void take_slot(const plan_t *plan, const node_t *node, memory_t *m, i
     if (!node->rows) { /* the ring of sums turns with the inputs */
         clear(node, out, m, slot);
         m->filled[slot] = events > 0;
-        add_events(node, in, out, m, 0, 1, slot, slot);
+        add_events(plan, node, m, 0, 1, slot, slot);
         return;
     }
     /* row 0 is the newest step's, row d is d steps later; `age` steps ago all was `age` earlier */
@@ -138,61 +176,85 @@ HOT static void take_slot(const plan_t *plan, const node_t *node, memory_t *m, i
     }
 }
 
-/* total += factor * those sums of accumulator `at` that belong to `set`. */
-HOT static void add_up(const node_t *node, const shape_t *out, const memory_t *m, int32_t at,
-                       int32_t set, int32_t factor, int32_t *restrict total)
+/* total = a row of the sums of all terms, (width, channels): H. */
+static inline void add_up(const node_t *node, const shape_t *out, const memory_t *m, int32_t row,
+                          int32_t *restrict total)
 {
-    const int32_t channels = out->channels, apart = node->wide;
-    const int32_t cells = apart == channels ? 1 : out->cells; /* all lie side by side */
-    const int32_t count = apart == channels ? out->size : channels;
-    const size_t from = (size_t)at * sums_in(node, out) + (size_t)(set * channels);
-    for (int32_t cell = 0; cell < cells; cell++, total += count) {
-        const size_t first = from + (size_t)cell * (size_t)apart;
-        if (node->narrow) {
-            const int16_t *restrict sums = (const int16_t *)m->sums + first;
-            if (factor == 1)
-                for (int32_t k = 0; k < count; k++) total[k] += sums[k];
-            else
-                for (int32_t k = 0; k < count; k++) total[k] += factor * sums[k];
-        } else {
-            const int32_t *restrict sums = (const int32_t *)m->sums + first;
-            for (int32_t k = 0; k < count; k++) total[k] += factor * sums[k];
+    const int32_t channels = out->channels, apart = node->wide, width = out->width;
+    const int32_t together = apart == channels; /* a row lies side by side */
+    const int32_t runs = together ? 1 : width, count = together ? width * channels : channels;
+    const size_t all = sums_in(node, out);
+    const int32_t parts = node->ring ? node->terms : node->banks;
+    memset(total, 0, sizeof *total * (size_t)(width * channels));
+    for (int32_t i = 0; i < parts; i++) {
+        const int32_t at = node->ring ? slot_of(node, m, node->term[i].lag) : i;
+        const int32_t set = node->ring ? node->term[i].set : 0;
+        const int32_t factor = node->ring ? node->term[i].coefficient : 1;
+        if (!m->filled[at]) continue;
+        int32_t *restrict to = total;
+        size_t from = (size_t)at * all + (size_t)(set * channels)
+                      + (size_t)((row * node->across + node->left) * apart);
+        for (int32_t run = 0; run < runs; run++, to += count, from += (size_t)apart) {
+            if (node->narrow) {
+                const int16_t *restrict sums = (const int16_t *)m->sums + from;
+                if (factor == 1)
+                    for (int32_t k = 0; k < count; k++) to[k] += sums[k];
+                else
+                    for (int32_t k = 0; k < count; k++) to[k] += factor * sums[k];
+            } else {
+                const int32_t *restrict sums = (const int32_t *)m->sums + from;
+                for (int32_t k = 0; k < count; k++) to[k] += factor * sums[k];
+            }
         }
     }
 }
 
-/* Add accumulators up: H; return whether anything is there (total is left alone where not). */
-static int32_t total_of(const node_t *node, const shape_t *out, const memory_t *m, int32_t *total)
+/* Row by row, so that what is added up is compared while it is at hand. */
+HOT static void give_rows(const node_t *node, const shape_t *out, memory_t *m, value_t *y)
 {
-    int32_t any = 0;
-    for (int32_t i = 0; i < (node->ring ? node->terms : node->banks); i++) {
-        const int32_t at = node->ring ? slot_of(node, m, node->term[i].lag) : i;
-        if (!m->filled[at]) continue;
-        if (!any) memset(total, 0, sizeof *total * (size_t)out->size);
-        any = 1;
-        if (node->ring)
-            add_up(node, out, m, at, node->term[i].set, node->term[i].coefficient, total);
-        else
-            add_up(node, out, m, at, 0, 1, total);
+    const int32_t count = out->width * out->channels;
+    for (int32_t row = 0; row < out->height; row++) {
+        int32_t *total = node->theta ? m->total : y->sum + row * count;
+        add_up(node, out, m, row, total);
+        if (node->theta) compare(total, node->theta, count, y->dense + row * count);
     }
-    return any;
 }
 
-/* Put sums into y, compared or as they are; any: whether h holds them, or all are 0. */
-static void give(const node_t *node, const shape_t *out, memory_t *m, const int32_t *h, int32_t any,
-                 value_t *y)
+/* Put H into y, compared or as it is. */
+static void give(const node_t *node, const shape_t *out, memory_t *m, value_t *y)
 {
-    const size_t bytes = sizeof *h * (size_t)out->size;
-    if (!node->theta) {
-        if (any && h != y->sum) memcpy(y->sum, h, bytes);
-        if (!any && y->active) memset(y->sum, 0, bytes);
-        y->active = any;
+    int32_t any = 0;
+    if (node->ring)
+        for (int32_t i = 0; i < node->terms; i++)
+            any |= m->filled[slot_of(node, m, node->term[i].lag)];
+    else
+        for (int32_t bank = 0; bank < node->banks; bank++) any |= m->filled[bank];
+    const int32_t needed = any || (node->theta && node->lowest_theta <= 0);
+    if (needed) give_rows(node, out, m, y);
+    if (node->theta) {
+        if (needed) list_spikes(out->size, y);
+        else forget(y);
         return;
     }
-    forget(y);
-    if (!any && node->lowest_theta > 0) return;
-    if (!any) memset(m->total, 0, bytes);
-    collect(any ? h : m->total, node->theta, out, m->flags, y);
+    if (!any && y->active) memset(y->sum, 0, sizeof *y->sum * (size_t)out->size);
+    y->active = any;
+}
+
+/* The same of a layer with delays, whose sums are complete in one row of its ring. */
+static void give_row_of_ring(const node_t *node, const shape_t *out, memory_t *m, value_t *y)
+{
+    const int32_t *h = (const int32_t *)m->sums + (size_t)m->newest_row * (size_t)out->size;
+    const int32_t any = m->filled[m->newest_row];
+    const size_t bytes = sizeof *h * (size_t)out->size;
+    if (!node->theta) {
+        if (any) memcpy(y->sum, h, bytes);
+        else if (y->active) memset(y->sum, 0, bytes);
+        y->active = any;
+    } else if (any || node->lowest_theta <= 0) { /* empty rows hold zeros */
+        collect(h, node->theta, out->size, y);
+    } else {
+        forget(y);
+    }
 }
 
 void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x, value_t *y)
@@ -202,8 +264,7 @@ void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value
     if (node->rows) {
         m->newest_row = m->newest_row + 1 == node->rows ? 0 : m->newest_row + 1;
         take_slot(plan, node, m, m->now, 0);
-        const size_t row = (size_t)m->newest_row * (size_t)out->size;
-        give(node, out, m, (int32_t *)m->sums + row, m->filled[m->newest_row], y);
+        give_row_of_ring(node, out, m, y);
         clear(node, out, m, m->newest_row);
         return;
     }
@@ -214,10 +275,9 @@ void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value
         const int32_t slot = slot_of(node, m, term->lag);
         if (!m->events[slot]) continue;
         m->filled[term->bank] = 1;
-        add_events(node, in, out, m, term->set, term->coefficient, slot, term->bank);
+        add_events(plan, node, m, term->set, term->coefficient, slot, term->bank);
     }
-    int32_t *total = node->theta ? m->total : y->sum;
-    give(node, out, m, total, total_of(node, out, m, total), y);
+    give(node, out, m, y);
 }
 
 /* Make the sums anew from the inputs that were put back, oldest first. */

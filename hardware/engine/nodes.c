@@ -108,8 +108,8 @@ HOT static void add(const plan_t *plan, const node_t *node, memory_t *m, const v
         y->active = any;
         return;
     }
-    forget(y);
-    if (any || node->lowest_theta <= 0) collect(total, node->theta, out, m->flags, y);
+    if (any || node->lowest_theta <= 0) collect(total, node->theta, out->size, y);
+    else forget(y);
 }
 
 HOT static void fire(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
@@ -118,10 +118,12 @@ HOT static void fire(const plan_t *plan, const node_t *node, memory_t *m, const 
     const int32_t size = plan->shape[node->out].size;
     int32_t *restrict membrane = m->membrane;
     const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
-    uint8_t *restrict fired = m->fired, *restrict flags = m->flags;
+    uint8_t *restrict fired = m->fired, *restrict flags = y->dense;
     int32_t changed = 0;
-    forget(y);
-    if (m->settled && !x->active) return;
+    if (m->settled && !x->active) {
+        forget(y);
+        return;
+    }
     for (int32_t i = 0; i < size; i++) {
         int32_t h = membrane[i] + sum[i];
         h = h > LIMIT ? LIMIT : h;
@@ -132,7 +134,7 @@ HOT static void fire(const plan_t *plan, const node_t *node, memory_t *m, const 
         fired[i] = (uint8_t)(fired[i] | spike);
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(flags, size, y);
+    list_spikes(size, y);
     m->settled = !changed && !x->active;
 }
 
@@ -143,10 +145,12 @@ HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const
     int32_t *restrict membrane = m->membrane;
     const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
     const int32_t *restrict current = node->current, keep = node->keep;
-    uint8_t *restrict flags = m->flags;
+    uint8_t *restrict flags = y->dense;
     int32_t changed = 0;
-    forget(y);
-    if (m->settled && !x->active) return;
+    if (m->settled && !x->active) {
+        forget(y);
+        return;
+    }
     for (int32_t i = 0; i < size; i++) {
         const int32_t before = membrane[i];
         const int32_t h = before * keep / 256 + sum[i] + current[i];
@@ -155,7 +159,7 @@ HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const
         membrane[i] = after;
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(flags, size, y);
+    list_spikes(size, y);
     m->settled = !changed && !x->active;
 }
 
@@ -168,10 +172,12 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
     const int32_t *restrict current = node->current;
     const int32_t *restrict drop = node->drop;
     const int32_t keep = node->keep, unit = 1 << node->size, reset = node->choice;
-    uint8_t *restrict flags = m->flags;
+    uint8_t *restrict flags = y->dense;
     int32_t changed = 0;
-    forget(y);
-    if (m->settled && !x->active) return;
+    if (m->settled && !x->active) {
+        forget(y);
+        return;
+    }
     for (int32_t i = 0; i < size; i++) {
         const int32_t before = membrane[i];
         const int32_t h = charged(before, keep, sum[i] * unit + current[i], LIMIT);
@@ -182,7 +188,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
         membrane[i] = after;
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(flags, size, y);
+    list_spikes(size, y);
     m->settled = !changed && !x->active;
 }
 

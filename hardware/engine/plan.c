@@ -3,13 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LINE = 64 };
+
 /* Return zeroed memory, counted; NULL when there is none. A little is left over at the end, so that
  * loops may look at whole words. */
 void *engine_zeros(int64_t *total, size_t count, size_t size)
 {
     const size_t spare = 64 / size + 1;
     if (total) *total += (int64_t)((count + spare) * size);
+#ifdef _WIN32
     return calloc(count + spare, size);
+#else /* whole lines of the cache: a run of sums that straddles two costs twice */
+    const size_t bytes = ((count + spare) * size + LINE - 1) / LINE * LINE;
+    void *made = aligned_alloc(LINE, bytes);
+    return made ? memset(made, 0, bytes) : NULL;
+#endif
 }
 
 static int copied(plan_t *plan, void **to, const void *from, size_t count, size_t size)
@@ -40,6 +48,9 @@ API plan_t *engine_plan(int32_t values, int32_t nodes, int32_t output, int32_t i
     if (!plan) return NULL;
     plan->values = values, plan->nodes = nodes, plan->output = output;
     plan->input_high = input_high;
+#ifdef AVX2
+    plan->avx2 = __builtin_cpu_supports("avx2") != 0;
+#endif
     if (COPY(plan->shape, NULL, values) || COPY(plan->node, NULL, nodes)) {
         engine_free_plan(plan);
         return NULL;
@@ -85,19 +96,26 @@ API int32_t engine_node(plan_t *plan, int32_t at, int32_t kind, int32_t out, con
 
 /* What a layer with weights has beside: see node_t. terms: four numbers each, as in term_t. */
 API int32_t engine_weights(plan_t *plan, int32_t at, int32_t past, int32_t conv, int32_t kernel_h,
-                           int32_t kernel_w, const int32_t *kernel_column, int32_t stride,
-                           int32_t padding, const int16_t *weight, int32_t sets, int64_t set_length,
+                           int32_t columns, int32_t run, int32_t stride, int32_t padding,
+                           const int16_t *weight, int32_t sets, int64_t set_length,
                            const int32_t *from, const int32_t *to, const int32_t *terms,
-                           int32_t term_count, int32_t banks, int32_t narrow, int32_t wide, int32_t ring)
+                           int32_t term_count, int32_t banks, int32_t narrow, int32_t wide,
+                           int32_t ring)
 {
     node_t *n = plan->node + at;
     const shape_t *in = plan->shape + n->input[0], *out = plan->shape + n->out;
-    n->past = past, n->conv = conv, n->kernel_h = kernel_h, n->kernel_w = kernel_w;
+    n->past = past, n->conv = conv, n->kernel_h = kernel_h, n->columns = columns, n->run = run;
     n->stride = stride;
     n->set_length = (size_t)set_length;
     n->terms = term_count, n->banks = banks, n->narrow = narrow, n->wide = wide;
     n->ring = ring;
-    if (COPY(n->weight, weight, (size_t)sets * (size_t)set_length) || COPY(n->term, NULL, term_count) || COPY(n->from, from, sets * in->channels)
+    /* the first cell's first column may lie left of the output, the last one's last right of it */
+    const int32_t before = n->columns - 1 - padding / stride;
+    const int32_t last = (in->width - 1 + padding) / stride;
+    n->left = conv && before > 0 ? before : 0;
+    n->across = n->left + (conv && last >= out->width ? last + 1 : out->width);
+    if (COPY(n->weight, weight, (size_t)sets * (size_t)set_length)
+        || COPY(n->term, NULL, term_count) || COPY(n->from, from, sets * in->channels)
         || COPY(n->to, to, sets * in->channels) || COPY(n->place, NULL, in->cells))
         return -1;
     for (int32_t t = 0; t < term_count; t++)
@@ -105,20 +123,14 @@ API int32_t engine_weights(plan_t *plan, int32_t at, int32_t past, int32_t conv,
     for (int32_t y = 0; y < in->height; y++)
         for (int32_t x = 0; x < in->width; x++) {
             place_t *p = n->place + y * in->width + x;
-            int32_t first_row = 0, first_column = 0, kernel_row = 0, kernel_at = 0;
+            int32_t first_row = 0, kernel_row = 0;
             for (int32_t k = 0; k < kernel_h; k++) {
                 const int32_t row = y + padding - k;
                 if (row < 0 || row % stride || row / stride >= out->height) continue;
                 if (!p->rows++) kernel_row = k, first_row = row / stride;
             }
-            for (int32_t k = 0; k < kernel_w; k++) {
-                const int32_t column = x + padding - kernel_column[k];
-                if (column < 0 || column % stride || column / stride >= out->width) continue;
-                if (!p->columns++) kernel_at = k, first_column = column / stride;
-            }
-            p->kernel = kernel_row * kernel_w + kernel_at;
-            p->out = first_row * out->width + first_column;
-            if (!p->columns) p->rows = 0;
+            p->kernel = kernel_row * stride + (x + padding) % stride;
+            p->sum = first_row * n->across + (x + padding) / stride - (n->columns - 1) + n->left;
         }
     return 0;
 }
@@ -133,6 +145,7 @@ API int32_t engine_delays(plan_t *plan, int32_t at, int32_t past, int32_t rows,
     const int32_t inputs = plan->shape[n->input[0]].size, count = synapse_of[inputs];
     n->past = past, n->rows = rows, n->taps = tap_count;
     n->wide = plan->shape[n->out].channels;
+    n->across = plan->shape[n->out].width;
     return COPY(n->synapse_of, synapse_of, inputs + 1) || COPY(n->synapse_at, synapse_at, count)
                    || COPY(n->synapse_weight, synapse_weight, count) || COPY(n->tap, taps, tap_count)
                ? -1 : 0;

@@ -15,7 +15,7 @@ API void engine_free_stream(stream_t *s)
     for (int32_t i = 0; s->memory && i < s->nodes; i++) {
         memory_t *m = s->memory + i;
         free(m->events); free(m->index); free(m->level); free(m->sums); free(m->filled);
-        free(m->total); free(m->membrane); free(m->fired); free(m->flags);
+        free(m->total); free(m->membrane); free(m->fired);
     }
     free(s->value);
     free(s->memory);
@@ -37,16 +37,17 @@ static int make_memory(stream_t *s, memory_t *m, const node_t *n)
 {
     const size_t out = (size_t)s->plan->shape[n->out].size;
     if (n->kind == FIRE || n->kind == LEAKY || n->kind == INTEGRATE || n->kind == INTEGRATOR)
-        return NEW(m->membrane, out) || NEW(m->fired, out) || NEW(m->flags, out);
-    if (n->kind == ADD) return NEW(m->total, out) || NEW(m->flags, out);
+        return NEW(m->membrane, out) || NEW(m->fired, out);
+    if (n->kind == ADD) return NEW(m->total, out);
     if (n->kind != LAYER && n->kind != PREVIOUS) return 0;
     const size_t slots = (size_t)n->past + 1, in = (size_t)s->plan->shape[n->input[0]].size;
     if (NEW(m->events, slots) || NEW(m->index, slots * in) || NEW(m->level, slots * in)) return -1;
     if (n->kind == PREVIOUS) return 0;
-    const size_t rings = accumulators(n);
-    const size_t sums = rings * (size_t)s->plan->shape[n->out].cells * (size_t)n->wide;
+    const shape_t *shape = s->plan->shape + n->out;
+    const size_t rings = accumulators(n), row = (size_t)(shape->width * shape->channels);
+    const size_t sums = rings * sums_in(n, shape);
     m->sums = engine_zeros(&s->bytes, sums, n->narrow ? sizeof(int16_t) : sizeof(int32_t));
-    return !m->sums || NEW(m->filled, rings) || NEW(m->total, out) || NEW(m->flags, out);
+    return !m->sums || NEW(m->filled, rings) || NEW(m->total, row);
 }
 
 API stream_t *engine_stream(const plan_t *plan)
@@ -81,19 +82,24 @@ static int take(const shape_t *shape, const uint8_t *x, int32_t high, value_t *v
     for (int32_t i = 0; i < shape->size; i++) largest = x[i] > largest ? x[i] : largest;
     if (largest > high) return -1;
     forget(v);
-    for (int32_t c = 0; c < channels; c++, x += cells)
-        for (int32_t first = 0; first < cells; first += 8) {
-            const int32_t end = first + 8 <= cells ? first + 8 : cells;
-            uint64_t eight = 1;
-            if (first + 8 <= cells) memcpy(&eight, x + first, 8);
-            if (!eight) continue;
-            for (int32_t cell = first; cell < end; cell++)
-                if (x[cell]) {
-                    const int32_t at = cell * channels + c;
-                    index[events++] = (uint32_t)at;
-                    dense[at] = x[cell];
-                }
+    /* eight places of every channel at once: a cell's events come one after the other */
+    const int32_t flat = cells == 1, places = flat ? channels : cells, planes = flat ? 1 : channels;
+    for (int32_t first = 0; first < places; first += 8) {
+        const int32_t end = first + 8 <= places ? first + 8 : places;
+        uint64_t any = end < first + 8;
+        for (int32_t c = 0; c < planes && !any; c++) {
+            memcpy(&any, x + (size_t)c * (size_t)places + first, 8);
         }
+        if (!any) continue;
+        for (int32_t place = first; place < end; place++)
+            for (int32_t c = 0; c < planes; c++) {
+                const uint8_t level = x[(size_t)c * (size_t)places + (size_t)place];
+                const int32_t at = place * planes + c;
+                index[events] = (uint32_t)at;
+                dense[at] = level; /* 0 where nothing is, as it was */
+                events += level != 0;
+            }
+    }
     v->events = events;
     return 0;
 }
@@ -129,7 +135,7 @@ API void engine_reset(stream_t *s)
         if (m->events) memset(m->events, 0, ((size_t)n->past + 1) * sizeof *m->events);
         if (n->kind != LAYER) continue;
         const size_t rings = accumulators(n);
-        const size_t bytes = (size_t)s->plan->shape[n->out].cells * (size_t)n->wide
+        const size_t bytes = sums_in(n, s->plan->shape + n->out)
                              * (n->narrow ? sizeof(int16_t) : sizeof(int32_t));
         for (size_t r = 0; r < rings; r++)
             if (m->filled[r]) memset((char *)m->sums + r * bytes, 0, bytes);
