@@ -9,6 +9,7 @@ import os
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
+PARTS = ("plan", "values", "layer", "nodes", "stream")
 UNIX = ["-O3", "-std=c11", "-fvisibility=hidden"]
 
 
@@ -24,7 +25,10 @@ setup(
     ext_modules=[
         Extension(
             "edgesnn.hardware._engine",
-            sources=[f"hardware/engine/{name}.c" for name in ("plan", "layer", "nodes", "stream")],
+            sources=[
+                f"hardware/engine/{name}.c"
+                for name in ("plan", "values", "layer", "nodes", "stream")
+            ],
             depends=["hardware/engine/engine.h", "hardware/engine/scatter.inc"],
             extra_compile_args=[] if os.name == "nt" else UNIX,
             optional=True,

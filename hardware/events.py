@@ -174,6 +174,7 @@ class EventsModel:
                 w.narrow,
                 w.wide,
                 w.ring,
+                w.running,
             )
         )
 

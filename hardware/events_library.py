@@ -32,7 +32,7 @@ _CALLS: dict[str, tuple[type | None, list[type]]] = {
         [
             *(c_void_p, _INT, _INT, _INT, _INT, _INT, _INT, _INT, _INT),
             *(c_void_p, _INT, c_int64, c_void_p, c_void_p, c_void_p),
-            *[_INT] * 5,
+            *[_INT] * 6,
         ],
     ),
     "engine_delays": (_INT, [c_void_p, _INT, _INT, _INT, *[c_void_p] * 4, _INT]),

@@ -5,7 +5,10 @@ step each:  H[t] = sum over terms of coefficient * W_set x[t - lag].  Lags at wh
 the same taps share a set; what does not fit 16 bits when added up stays apart.
 
 Where there is memory for it a ring holds W_set x of all sets for each past step, so that an event
-is added once, to all sets side by side; else the events of the past are added anew in every step.
+is added once, to all sets side by side. Else, where neighbouring lags have the same taps, as in
+windows, the sums run on from step to step and the terms are what changes at a lag: the taps there
+less those of the lag before; those of the oldest are taken off one step after it. Else the events
+of the past are added anew in every step.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ class PackedWeights:
     kernel: (rows, columns of a run). wide: outputs, of all sets in a ring. first, last: int32 (n,
     input channels), the outputs that a channel reaches. terms: int32 (n, 4): lag, set, coefficient,
     and which of the banks of sums it is added to. narrow: whether no sum of a bank, or of a past
-    step, can leave 16 bits. ring: see above.
+    step, can leave 16 bits. ring, running: see above.
     """
 
     sets: NDArray[np.int16]
@@ -48,6 +51,7 @@ class PackedWeights:
     banks: int
     narrow: bool
     ring: bool
+    running: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +74,25 @@ def packed_weights(program: Program, node: Layer) -> PackedWeights:
     filters = [_dense(program, node, m, len(taps)) for m in range(len(taps))]
     stride = node.stride if node.op == "conv" else 1
     rows, columns = filters[0].shape[1:3] if node.op == "conv" else (1, 1)
-    sets: list[NDArray[np.int32]] = []
-    terms: list[tuple[int, int, int]] = []
-    known: dict[tuple[int, ...], int] = {}
-    for lag in range(taps.shape[1]):
-        column = taps[:, lag]
-        if not column.any():
-            continue
-        for share in _shares(column, filters):
-            one = np.flatnonzero(share)
-            # A single filter keeps its weights and is multiplied on the way.
-            factor = int(share[one[0]]) if len(one) == 1 else 1
-            key = tuple(int(v) for v in (share // factor if len(one) == 1 else share))
-            if key not in known:
-                known[key] = len(sets)
-                sets.append(_added(filters, np.array(key)))
-            terms.append((lag, known[key], factor))
-    if not sets:
-        sets.append(filters[0])
-    packed = np.ascontiguousarray(np.stack(sets), np.int16)
+    packed, terms = _terms(taps, filters)
     several = len(packed) > 1
     ring = len(terms) > 1 and (not several or _may_widen(program, node, len(packed)))
+    running = False
+    if not ring:
+        changes = np.diff(taps, axis=1, prepend=0, append=0)
+        fewer, changing = _terms(changes, filters)
+        high = program.values[node.input].high
+        running = len(changing) < len(terms) and _stays_small(fewer, changing, high)
+        if running:
+            packed, terms, several = fewer, changing, len(fewer) > 1
     channels = program.values[node.input].shape[0]
     reached = np.ones((len(packed), channels, packed.shape[-1]), bool)
     if node.op == "conv":
         reached = (packed != 0).any(axis=(2, 3))
     first, last = _ranges(reached)
     bank_of, narrow = _banks(packed, [] if ring else terms, program.values[node.input].high)
+    if running:  # one bank; what was taken off and what is added do not keep to bounds by term
+        bank_of, narrow = [], False
     bank_of = bank_of or [0] * len(terms)
     if ring and several:
         packed = _side_by_side(packed)
@@ -111,7 +107,40 @@ def packed_weights(program: Program, node: Layer) -> PackedWeights:
         banks=0 if ring else int(max(bank_of, default=0)) + 1,
         narrow=narrow,
         ring=ring,
+        running=running,
     )
+
+
+def _terms(
+    taps: _Ints, filters: list[NDArray[np.int32]]
+) -> tuple[NDArray[np.int16], list[tuple[int, int, int]]]:
+    """Return the sets, and terms (lag, set, factor), of taps (filters, lags)."""
+    sets: list[NDArray[np.int32]] = []
+    terms: list[tuple[int, int, int]] = []
+    known: dict[tuple[int, ...], int] = {}
+    for lag, column in enumerate(taps.astype(np.int32).T):
+        if not column.any():
+            continue
+        for share in _shares(column, filters):
+            one = np.flatnonzero(share)
+            # A single filter keeps its weights and is multiplied on the way.
+            factor = int(share[one[0]]) if len(one) == 1 else 1
+            key = tuple(int(v) for v in (share // factor if len(one) == 1 else share))
+            if key not in known:
+                known[key] = len(sets)
+                sets.append(_added(filters, np.array(key)))
+            terms.append((lag, known[key], factor))
+    if not sets:
+        sets.append(filters[0])
+    return np.ascontiguousarray(np.stack(sets), np.int16), terms
+
+
+def _stays_small(sets: NDArray[np.int16], terms: list[tuple[int, int, int]], high: int) -> bool:
+    """Whether a running sum, and what it is on the way, fits 32 bits."""
+    each = np.abs(sets.astype(np.int64)).reshape(len(sets), -1, sets.shape[-1]).sum(axis=1)
+    changed = sum(abs(factor) * each[of] for _, of, factor in terms)
+    lags = terms[-1][0] + 1
+    return bool(high * lags * np.max(changed) < 2**31)
 
 
 def _may_widen(program: Program, node: Layer, sets: int) -> bool:
@@ -239,8 +268,13 @@ def _shares(column: _Ints, filters: list[NDArray[np.int32]]) -> list[_Ints]:
 
 
 def _ranges(reached: NDArray[np.bool_]) -> tuple[_Ints, _Ints]:
-    """Return the first output and the one behind the last that are reached, over the last axis."""
+    """Return the first output and the one behind the last that are reached, over the last axis.
+
+    All of them where most are: a whole run is added faster than the half of it.
+    """
     outputs = reached.shape[-1]
     first = np.where(reached.any(-1), reached.argmax(-1), 0)
     last = np.where(reached.any(-1), outputs - reached[..., ::-1].argmax(-1), 0)
+    most = 2 * (last - first) > outputs
+    first, last = np.where(most, 0, first), np.where(most, outputs, last)
     return np.ascontiguousarray(first, np.int32), np.ascontiguousarray(last, np.int32)

@@ -11,7 +11,7 @@ int32_t engine_node(plan_t *, int32_t, int32_t, int32_t, const int32_t *, int32_
                     const int32_t *, const int32_t *, int32_t, const int32_t *);
 int32_t engine_weights(plan_t *, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t,
                        int32_t, const int16_t *, int32_t, int64_t, const int32_t *,
-                       const int32_t *, const int32_t *, int32_t, int32_t, int32_t, int32_t, int32_t);
+                       const int32_t *, const int32_t *, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t);
 int32_t engine_delays(plan_t *, int32_t, int32_t, int32_t, const int32_t *, const int32_t *,
                       const int16_t *, const int32_t *, int32_t);
 stream_t *engine_stream(const plan_t *);
@@ -95,7 +95,7 @@ int main(int count, char **name)
             differ += engine_weights(plan, I(1), I(2), I(3), I(4), I(5), I(6), I(7),
                                      I(8), P(9, int16_t), I(10), (int64_t)a[11], P(12, int32_t),
                                      P(13, int32_t), P(14, int32_t), I(15), I(16), I(17), I(18),
-                                     I(19)) != 0;
+                                     I(19), I(20)) != 0;
             break;
         default:
             differ += engine_delays(plan, I(1), I(2), I(3), P(4, int32_t), P(5, int32_t),

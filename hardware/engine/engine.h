@@ -62,7 +62,8 @@ typedef struct {
     int32_t *theta, lowest_theta;  /* per neuron; NULL: no comparison */
     int32_t *current, keep;        /* neurons with a leak; per neuron */
     int32_t *drop;                 /* integrate: what a reset by subtraction takes off */
-    int32_t past;                  /* inputs remembered, without the newest: layer, previous */
+    int32_t past;                  /* inputs of its state, without the newest: layer, previous */
+    int32_t slots;                 /* inputs remembered, with the newest */
     /* layer */
     int32_t conv, kernel_h, stride;
     place_t *place;                /* by input cell */
@@ -78,6 +79,8 @@ typedef struct {
     int32_t terms, banks;          /* accumulators that terms are added to */
     int32_t ring;                  /* an accumulator for each past step instead, in which each input
                                       is added once: terms add those up */
+    int32_t running;               /* the sums stay from step to step, and terms say what changes: see
+                                      events_weights.py */
     int32_t narrow;                /* accumulators of 16 bits: no sum in them can be larger */
     int32_t rows;                  /* delays: accumulators of the steps to come; 0: no delays */
     int32_t taps, *tap;            /* delays */
@@ -139,14 +142,16 @@ static inline int32_t quotient(int32_t n, int32_t d, uint64_t inverse)
 
 void *engine_zeros(int64_t *total, size_t count, size_t size);
 
+/* values.c */
+void list_events(int32_t size, value_t *y);
+void collect(const int32_t *h, const int32_t *theta, int32_t size, value_t *y);
+void forget(value_t *y);
+
 /* layer.c */
 size_t sums_in(const node_t *node, const shape_t *out);
 void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x, value_t *y);
 void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t *x);
 void layer_refill(const plan_t *plan, const node_t *node, memory_t *m);
-void list_spikes(int32_t size, value_t *y);
-void collect(const int32_t *h, const int32_t *theta, int32_t size, value_t *y);
-void forget(value_t *y);
 
 /* nodes.c */
 void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *values);

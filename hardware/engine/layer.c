@@ -16,7 +16,7 @@ typedef int16_t weights_t __attribute__((vector_size(LANES * 2), aligned(2), may
 #undef MOST_RUNS
 #undef NAME
 #define SUM int32_t
-#define MOST_RUNS 4
+#define MOST_RUNS 0
 #define NAME(x) x##_32
 #include "scatter.inc"
 #ifdef AVX2
@@ -33,7 +33,7 @@ typedef int16_t weights_t __attribute__((vector_size(LANES * 2), aligned(2), may
 #undef MOST_RUNS
 #undef NAME
 #define SUM int32_t
-#define MOST_RUNS 4
+#define MOST_RUNS 0
 #define NAME(x) x##_32_avx2
 #include "scatter.inc"
 #define BEST(plan, x) ((plan)->avx2 ? x##_avx2 : x)
@@ -68,60 +68,10 @@ static void clear(const node_t *node, const shape_t *out, memory_t *m, int32_t a
     m->filled[at] = 0;
 }
 
-/* List what is 1 in the map of y, which holds 0 and 1 alone, and zeros for a while behind its end. */
-void list_spikes(int32_t size, value_t *y)
-{
-    const uint8_t *restrict dense = y->dense; /* bytes may be anything's: what they are read beside */
-    uint32_t *restrict index = y->index;      /* is looked up again unless it is here */
-    int32_t events = 0;
-#ifdef __GNUC__
-    for (int32_t i = 0; i < size; i += 64) { /* one bit for each, and from bit to bit */
-        uint64_t eight[8], any = 0, bits = 0;
-        memcpy(eight, dense + i, sizeof eight);
-        for (int32_t k = 0; k < 8; k++) any |= eight[k];
-        if (!any) continue;
-        for (int32_t k = 0; k < 8; k++) bits |= (eight[k] * 0x0102040810204080u) >> 56 << (8 * k);
-        for (; bits; bits &= bits - 1) index[events++] = (uint32_t)(i + __builtin_ctzll(bits));
-    }
-#else
-    for (int32_t i = 0; i < size; i++)
-        if (dense[i]) index[events++] = (uint32_t)i;
-#endif
-    y->events = events;
-}
-
-static inline void compare(const int32_t *restrict h, const int32_t *restrict theta, int32_t size,
-                           uint8_t *restrict flags)
-{
-    for (int32_t i = 0; i < size; i++) flags[i] = h[i] >= theta[i];
-}
-
-/* Put 1 into the list and the map of y where h reaches theta, and 0 elsewhere. */
-HOT static void compare_all(const int32_t *h, const int32_t *theta, int32_t size, value_t *y)
-{
-    compare(h, theta, size, y->dense);
-}
-
-void collect(const int32_t *h, const int32_t *theta, int32_t size, value_t *y)
-{
-    compare_all(h, theta, size, y);
-    list_spikes(size, y);
-}
-
-/* Empty a uint8 value. */
-void forget(value_t *y)
-{
-    const uint32_t *restrict index = y->index;
-    uint8_t *restrict dense = y->dense;
-    const int32_t events = y->events;
-    for (int32_t e = 0; e < events; e++) dense[index[e]] = 0;
-    y->events = 0;
-}
-
 /* Note the newest input among those that are remembered. */
 void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t *x)
 {
-    m->now = m->now == node->past ? 0 : m->now + 1;
+    m->now = m->now == node->slots - 1 ? 0 : m->now + 1;
     const size_t at = (size_t)m->now * (size_t)in->size;
     m->events[m->now] = x->events;
     const int32_t events = x->events;
@@ -135,7 +85,7 @@ void remember(const node_t *node, const shape_t *in, memory_t *m, const value_t 
 static int32_t slot_of(const node_t *node, const memory_t *m, int32_t lag)
 {
     const int32_t slot = m->now - lag;
-    return slot < 0 ? slot + node->past + 1 : slot;
+    return slot < 0 ? slot + node->slots : slot;
 }
 
 /* The sums of one slot of a ring of sums, or what one slot adds to the steps to come. */
@@ -209,6 +159,12 @@ static inline void add_up(const node_t *node, const shape_t *out, const memory_t
     }
 }
 
+static inline void compare(const int32_t *restrict h, const int32_t *restrict theta, int32_t size,
+                           uint8_t *restrict flags)
+{
+    for (int32_t i = 0; i < size; i++) flags[i] = h[i] >= theta[i];
+}
+
 /* Row by row, so that what is added up is compared while it is at hand. */
 HOT static void give_rows(const node_t *node, const shape_t *out, memory_t *m, value_t *y)
 {
@@ -232,7 +188,7 @@ static void give(const node_t *node, const shape_t *out, memory_t *m, value_t *y
     const int32_t needed = any || (node->theta && node->lowest_theta <= 0);
     if (needed) give_rows(node, out, m, y);
     if (node->theta) {
-        if (needed) list_spikes(out->size, y);
+        if (needed) list_events(out->size, y);
         else forget(y);
         return;
     }
@@ -269,7 +225,13 @@ void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value
         return;
     }
     if (node->ring) take_slot(plan, node, m, m->now, 0);
-    for (int32_t bank = 0; bank < node->banks; bank++) clear(node, out, m, bank);
+    if (node->running) { /* without an input that counts the sums are 0 again */
+        int32_t seen = 0;
+        for (int32_t slot = 0; slot < node->slots; slot++) seen |= m->events[slot];
+        m->filled[0] = seen != 0;
+    }
+    for (int32_t bank = 0; bank < node->banks && !node->running; bank++)
+        clear(node, out, m, bank);
     for (int32_t t = 0; t < node->terms && !node->ring; t++) {
         const term_t *term = node->term + t;
         const int32_t slot = slot_of(node, m, term->lag);
@@ -283,6 +245,15 @@ void layer_step(const plan_t *plan, const node_t *node, memory_t *m, const value
 /* Make the sums anew from the inputs that were put back, oldest first. */
 void layer_refill(const plan_t *plan, const node_t *node, memory_t *m)
 {
+    if (node->running) { /* what counts at a lag is all that changed up to it */
+        for (int32_t lag = 0; lag < node->past; lag++)
+            for (int32_t t = 0; t < node->terms; t++) {
+                const term_t *term = node->term + t;
+                if (term->lag > lag) continue;
+                add_events(plan, node, m, term->set, term->coefficient, slot_of(node, m, lag), 0);
+                m->filled[0] = 1;
+            }
+    }
     if (!node->rows && !node->ring) return;
     for (int32_t lag = node->past - 1; lag >= 0; lag--)
         take_slot(plan, node, m, slot_of(node, m, lag), lag);

@@ -62,32 +62,41 @@ static void upsample(const plan_t *plan, const node_t *node, const value_t *x, v
         return;
     }
     forget(y);
-    for (int32_t e = 0; e < x->events; e++) {
-        const int32_t cell = (int32_t)x->index[e] / channels;
+    const uint64_t per_channel = inverse_of(channels, in->size);
+    const uint64_t per_row = inverse_of(in->width, in->size);
+    uint8_t *restrict dense = y->dense;
+    const int32_t events = x->events, further = out->width * channels;
+    for (int32_t e = 0; e < events; e++) {
+        const int32_t cell = quotient((int32_t)x->index[e], channels, per_channel);
         const int32_t channel = (int32_t)x->index[e] - cell * channels;
-        const int32_t row = cell / in->width * factor, column = cell % in->width * factor;
+        const int32_t row = quotient(cell, in->width, per_row), column = cell - row * in->width;
+        const int32_t first = (row * out->width + column) * factor * channels + channel;
+        const uint8_t level = x->dense[x->index[e]];
         for (int32_t a = 0; a < factor; a++)
-            for (int32_t b = 0; b < factor; b++)
-                put(y, (uint32_t)(((row + a) * out->width + column + b) * channels + channel),
-                    x->dense[x->index[e]]);
+            for (int32_t b = 0; b < factor; b++) dense[first + a * further + b * channels] = level;
     }
+    if (events) list_events(out->size, y);
 }
 
 static void concat(const plan_t *plan, const node_t *node, const value_t *values, value_t *y)
 {
     const shape_t *out = plan->shape + node->out;
-    int32_t first = 0;
+    int32_t first = 0, any = 0;
     forget(y);
+    uint8_t *restrict dense = y->dense;
     for (int32_t i = 0; i < node->inputs; i++) {
         const shape_t *in = plan->shape + node->input[i];
         const value_t *x = values + node->input[i];
-        for (int32_t e = 0; e < x->events; e++) {
-            const int32_t cell = (int32_t)x->index[e] / in->channels;
-            const int32_t channel = (int32_t)x->index[e] - cell * in->channels;
-            put(y, (uint32_t)(cell * out->channels + first + channel), x->dense[x->index[e]]);
+        const uint64_t per_channel = inverse_of(in->channels, in->size);
+        const int32_t events = x->events, more = out->channels - in->channels;
+        for (int32_t e = 0; e < events; e++) { /* each cell has so many channels more */
+            const int32_t at = (int32_t)x->index[e];
+            dense[at + quotient(at, in->channels, per_channel) * more + first] = x->dense[at];
         }
         first += in->channels;
+        any |= events;
     }
+    if (any) list_events(out->size, y);
 }
 
 HOT static void add(const plan_t *plan, const node_t *node, memory_t *m, const value_t *values,
@@ -134,7 +143,7 @@ HOT static void fire(const plan_t *plan, const node_t *node, memory_t *m, const 
         fired[i] = (uint8_t)(fired[i] | spike);
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(size, y);
+    list_events(size, y);
     m->settled = !changed && !x->active;
 }
 
@@ -159,7 +168,7 @@ HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const
         membrane[i] = after;
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(size, y);
+    list_events(size, y);
     m->settled = !changed && !x->active;
 }
 
@@ -188,7 +197,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
         membrane[i] = after;
         flags[i] = (uint8_t)spike;
     }
-    list_spikes(size, y);
+    list_events(size, y);
     m->settled = !changed && !x->active;
 }
 

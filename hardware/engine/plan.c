@@ -82,7 +82,7 @@ API int32_t engine_node(plan_t *plan, int32_t at, int32_t kind, int32_t out, con
     const int32_t channels = plan->shape[out].channels;
     n->kind = (kind_t)kind, n->out = out, n->inputs = inputs;
     n->size = size, n->choice = choice, n->keep = keep;
-    n->past = kind == PREVIOUS;
+    n->past = kind == PREVIOUS, n->slots = n->past + 1;
     if (COPY(n->input, input, inputs)) return -1;
     if (current && per_neuron(plan, &n->current, current, plan->shape + out)) return -1;
     if (drop && per_neuron(plan, &n->drop, drop, plan->shape + out)) return -1;
@@ -100,11 +100,11 @@ API int32_t engine_weights(plan_t *plan, int32_t at, int32_t past, int32_t conv,
                            const int16_t *weight, int32_t sets, int64_t set_length,
                            const int32_t *from, const int32_t *to, const int32_t *terms,
                            int32_t term_count, int32_t banks, int32_t narrow, int32_t wide,
-                           int32_t ring)
+                           int32_t ring, int32_t running)
 {
     node_t *n = plan->node + at;
     const shape_t *in = plan->shape + n->input[0], *out = plan->shape + n->out;
-    n->past = past, n->conv = conv, n->kernel_h = kernel_h, n->columns = columns, n->run = run;
+    n->past = past, n->slots = past + 1 + running, n->running = running, n->conv = conv, n->kernel_h = kernel_h, n->columns = columns, n->run = run;
     n->stride = stride;
     n->set_length = (size_t)set_length;
     n->terms = term_count, n->banks = banks, n->narrow = narrow, n->wide = wide;
@@ -143,7 +143,7 @@ API int32_t engine_delays(plan_t *plan, int32_t at, int32_t past, int32_t rows,
 {
     node_t *n = plan->node + at;
     const int32_t inputs = plan->shape[n->input[0]].size, count = synapse_of[inputs];
-    n->past = past, n->rows = rows, n->taps = tap_count;
+    n->past = past, n->slots = past + 1, n->rows = rows, n->taps = tap_count;
     n->wide = plan->shape[n->out].channels;
     n->across = plan->shape[n->out].width;
     return COPY(n->synapse_of, synapse_of, inputs + 1) || COPY(n->synapse_at, synapse_at, count)

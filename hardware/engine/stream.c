@@ -30,7 +30,7 @@ static int make_value(stream_t *s, value_t *v, const shape_t *shape)
 
 static size_t accumulators(const node_t *n)
 {
-    return (size_t)(n->rows ? n->rows : n->ring ? n->past + 1 : n->banks);
+    return (size_t)(n->rows ? n->rows : n->ring ? n->slots : n->banks);
 }
 
 static int make_memory(stream_t *s, memory_t *m, const node_t *n)
@@ -40,7 +40,7 @@ static int make_memory(stream_t *s, memory_t *m, const node_t *n)
         return NEW(m->membrane, out) || NEW(m->fired, out);
     if (n->kind == ADD) return NEW(m->total, out);
     if (n->kind != LAYER && n->kind != PREVIOUS) return 0;
-    const size_t slots = (size_t)n->past + 1, in = (size_t)s->plan->shape[n->input[0]].size;
+    const size_t slots = (size_t)n->slots, in = (size_t)s->plan->shape[n->input[0]].size;
     if (NEW(m->events, slots) || NEW(m->index, slots * in) || NEW(m->level, slots * in)) return -1;
     if (n->kind == PREVIOUS) return 0;
     const shape_t *shape = s->plan->shape + n->out;
@@ -132,7 +132,7 @@ API void engine_reset(stream_t *s)
         m->settled = 0;
         if (m->membrane) memset(m->membrane, 0, out * sizeof *m->membrane);
         if (m->fired) memset(m->fired, 0, out);
-        if (m->events) memset(m->events, 0, ((size_t)n->past + 1) * sizeof *m->events);
+        if (m->events) memset(m->events, 0, (size_t)n->slots * sizeof *m->events);
         if (n->kind != LAYER) continue;
         const size_t rings = accumulators(n);
         const size_t bytes = sums_in(n, s->plan->shape + n->out)
@@ -152,7 +152,7 @@ API void engine_get_history(const stream_t *s, int32_t node, uint8_t *history)
     const shape_t *in = s->plan->shape + n->input[0];
     memset(history, 0, (size_t)n->past * (size_t)in->size);
     for (int32_t lag = 0; lag < n->past; lag++) {
-        const int32_t slot = m->now - lag < 0 ? m->now - lag + n->past + 1 : m->now - lag;
+        const int32_t slot = m->now - lag < 0 ? m->now - lag + n->slots : m->now - lag;
         const size_t at = (size_t)slot * (size_t)in->size;
         for (int32_t e = 0; e < m->events[slot]; e++) {
             const int32_t i = (int32_t)m->index[at + (size_t)e];
@@ -169,7 +169,7 @@ API void engine_set_history(stream_t *s, int32_t node, const uint8_t *history)
     memory_t *m = s->memory + node;
     const shape_t *in = s->plan->shape + n->input[0];
     for (int32_t lag = 0; lag < n->past; lag++) {
-        const int32_t slot = m->now - lag < 0 ? m->now - lag + n->past + 1 : m->now - lag;
+        const int32_t slot = m->now - lag < 0 ? m->now - lag + n->slots : m->now - lag;
         const size_t at = (size_t)slot * (size_t)in->size;
         const uint8_t *x = history + (size_t)lag * (size_t)in->size;
         int32_t events = 0;

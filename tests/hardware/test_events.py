@@ -16,7 +16,7 @@ from edgesnn.backend import AUTO, load_model
 from edgesnn.bundle import Bundle, load_bundle
 from edgesnn.cli.main import run_line
 from edgesnn.errors import BundleError, InputError
-from edgesnn.hardware import events_library
+from edgesnn.hardware import events_library, events_weights
 from edgesnn.hardware.events import EventsModel
 from edgesnn.hardware.events_weights import packed_weights
 from edgesnn.hardware.reference import Reference, run_sequence
@@ -64,6 +64,35 @@ def test_filters_whose_weights_do_not_fit_16_bits_when_added_up(groups: int) -> 
         packed = packed_weights(program, program.nodes[0])  # type: ignore[arg-type]
         assert len(packed.terms) > 3  # at some lag the filters stay apart
     check(program)
+
+
+@built
+@pytest.mark.parametrize("stride", [1, 2])
+def test_sums_of_windows_run_on(stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no ring has room; they end with the last input, and go on from any snapshot."""
+    monkeypatch.setattr(events_weights, "_RING_BYTES", 0)
+    one = one_layer(5, (3, 3), stride, 1, 1, filters=2)
+    taps = np.zeros((2, 9), np.int8)
+    taps[0, :3], taps[1, 3:9] = 1, 2
+    program = replace(one, tensors=one.tensors | {"taps": taps})
+    packed = packed_weights(program, program.nodes[0])  # type: ignore[arg-type]
+    assert packed.running and packed.terms[:, 0].tolist() == [0, 3, 9]
+    xs = frames(program, 60, 1, density=0.1)
+    xs[20:45] = 0
+    wanted = run_sequence(program, xs)
+    assert wanted[22].any() and not wanted[35].any()
+    stream, reference = EventsModel(program).stream(), Reference(program).stream()
+    for t, x in enumerate(xs):
+        assert np.array_equal(stream.step(x), wanted[t])
+        reference.step(x)
+        if t % 7 == 0:  # snapshots hold one step less than the engine remembers
+            stream = EventsModel(program).stream()
+            stream.restore(reference.snapshot())
+        if t == 50:
+            stream.reset()
+            again = np.stack([stream.step(x).copy() for x in xs[:15]])
+            assert np.array_equal(again, wanted[:15])
+            stream.restore(reference.snapshot())
 
 
 @built
