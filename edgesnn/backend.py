@@ -26,7 +26,7 @@ BACKENDS = {
 integers, slow, which define the meaning; our event-driven engine in C, where it was built; Lava's
 simulator of Loihi 2, where Lava is installed."""
 AUTO = "auto"
-"""What the bundle prefers; else events where it was built and runs the program, else onnx_cpu."""
+"""events where it was built and runs the program, else onnx_cpu."""
 
 
 class Stream(Protocol):
@@ -96,8 +96,7 @@ def load_model(name: str, bundle: Bundle, *, threads: int = 1) -> tuple[str, Mod
     """
     if name == AUTO:
         engine: Any = backend("events")
-        own = bundle.prefer if bundle.prefer in BACKENDS else ""
-        name = own or ("events" if engine.can_run(bundle.program) else "onnx_cpu")
+        name = "events" if engine.can_run(bundle.program) else "onnx_cpu"
     return name, backend(name).load(bundle, threads=threads)
 
 

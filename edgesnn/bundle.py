@@ -45,7 +45,6 @@ class Bundle:
     """A model as loaded from disk. onnx is the exported graph's bytes; parity its test vector.
 
     hearing: how sound becomes the events it takes; latency: how images do. None: it takes neither.
-    prefer: the backend that runs it fastest, "" where that is the first choice of all.
     """
 
     program: Program
@@ -56,7 +55,6 @@ class Bundle:
     parity: dict[str, Tensor]
     hearing: HearingSpec | None = None
     latency: LatencySpec | None = None
-    prefer: str = ""
 
     def fitted(self, size: tuple[int, int], cell: int | None = None) -> Bundle:
         """Return the same model for a sensor of (width, height), where it takes any.
@@ -105,7 +103,6 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
             parity=_tensors(data["parity.npz"], f"{name}.parity.npz"),
             hearing=_optional(HearingSpec, description, "hearing"),
             latency=_optional(LatencySpec, description, "latency"),
-            prefer=str(description.get("prefer", "")),
         )
     except KeyError as error:
         raise BundleError(f"{where} has no key {error}") from error

@@ -56,7 +56,8 @@ class PackedWeights:
 
 @dataclass(frozen=True, slots=True)
 class DelayedSynapses:
-    """first: int32 (inputs + 1), borders in place and weight; place: delay * outputs + output.
+    """place: delay * outputs + output, those of an input in order. first: int32 (inputs, rows + 1),
+    where those of each delay begin in place and weight, and where the input's end.
 
     rows: steps that one input reaches. taps: int32 (k,).
     """
@@ -176,13 +177,18 @@ def delayed_synapses(program: Program, node: Layer) -> DelayedSynapses:
     weight = program.tensors[node.weight][:, order].T
     delay = delays[:, order].T
     inputs, outputs = np.nonzero(weight)
-    counts = np.bincount(inputs, minlength=len(weight))
     place = delay[inputs, outputs] * weight.shape[1] + outputs
+    order = np.lexsort((place, inputs))
+    inputs, outputs, place = inputs[order], outputs[order], place[order]
+    rows = int(delays.max()) + len(taps)
+    found = inputs * rows + delay[inputs, outputs]
+    begins = np.searchsorted(found, np.arange(len(weight) * rows)).reshape(-1, rows)
+    ends = np.searchsorted(found, np.arange(1, len(weight) + 1) * rows)
     return DelayedSynapses(
-        first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int32),
+        first=np.ascontiguousarray(np.c_[begins, ends], np.int32),
         place=place.astype(np.int32),
         weight=weight[inputs, outputs].astype(np.int16),
-        rows=int(delays.max()) + len(taps),
+        rows=rows,
         taps=np.ascontiguousarray(taps, np.int32),
     )
 

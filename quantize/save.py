@@ -40,13 +40,12 @@ def save_bundle(
     hearing: HearingSpec | None = None,
     latency: LatencySpec | None = None,
     any_grid: bool = False,
-    prefer: str = "",
 ) -> Bundle:
     """Write NAME.json, .npz, .onnx and .parity.npz to a directory; return the bundle as loaded.
 
     xs: real inputs (T, *input_shape) for the guard to run as well, besides random ones. hearing,
     latency: how sound or images become the events it takes. any_grid: the graph is to run for
-    every height and width of x; it is guarded on another one too. prefer: see `Bundle`.
+    every height and width of x; it is guarded on another one too.
     Raises BundleError when the program cannot be exported exactly; nothing is written then.
     """
     licence = str(card.get("licence", ""))
@@ -75,7 +74,6 @@ def save_bundle(
             for name, spec in (("hearing", hearing), ("latency", latency))
             if spec is not None
         },
-        **({"prefer": prefer} if prefer else {}),
         "card": card,
         "sha256": {kind: hashlib.sha256(content).hexdigest() for kind, content in data.items()},
     }

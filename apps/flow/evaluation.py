@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgesnn.app import Evaluation
-from edgesnn.backend import Model, backend
+from edgesnn.backend import AUTO, Model, load_model
 from edgesnn.bundle import Bundle
 from edgesnn.cli.options import CELLS
 from edgesnn.decide.exit_rule import ExitRule
@@ -37,7 +37,7 @@ class FieldOf:
     def __init__(self, bundle: Bundle, size: tuple[int, int], name: str, cell: int | None) -> None:
         self.bundle = bundle.fitted(size, cell)
         self._size = size
-        self._model = backend(name).load(self.bundle)
+        self._model = load_model(name, self.bundle)[1]
 
     def at(self, events: Any, until_us: int) -> Any:
         """Return the field (2, H, W), px/s, of steps of which the last one ends at until_us."""
@@ -66,8 +66,7 @@ def _report(
         raise InputError(f"{bundle.program.name} does not see motion")
     windows, left_out = windows_of(data)
     fields: dict[tuple[int, int], FieldOf] = {}
-    typed = str(given.get("backend") or "")
-    name = typed if typed not in ("", "auto") else bundle.prefer or "onnx_cpu"
+    name = str(given.get("backend") or AUTO)
     rows = []
     for window in windows:
         if window.size not in fields:

@@ -88,6 +88,18 @@ static int32_t slot_of(const node_t *node, const memory_t *m, int32_t lag)
     return slot < 0 ? slot + node->slots : slot;
 }
 
+/* Synapses first to end; shift: how far behind their places their sums lie. */
+static inline void add_synapses(const node_t *node, int32_t first, int32_t end, int32_t v,
+                                int32_t *restrict sums, int32_t shift)
+{
+    const int32_t *restrict place = node->synapse_at;
+    const int16_t *restrict weight = node->synapse_weight;
+    if (v == 1)
+        for (int32_t s = first; s < end; s++) sums[place[s] + shift] += weight[s];
+    else
+        for (int32_t s = first; s < end; s++) sums[place[s] + shift] += v * weight[s];
+}
+
 /* The sums of one slot of a ring of sums, or what one slot adds to the steps to come. */
 HOT static void take_slot(const plan_t *plan, const node_t *node, memory_t *m, int32_t slot,
                           int32_t age)
@@ -105,23 +117,19 @@ HOT static void take_slot(const plan_t *plan, const node_t *node, memory_t *m, i
     if (!events) return;
     for (int32_t row = 0; row < node->rows; row++) m->filled[row] = 1;
     int32_t *restrict sums = m->sums;
-    const int32_t size = out->size, all = node->rows * size;
+    const int32_t size = out->size;
     for (int32_t a = 0; a < node->taps; a++) {
         if (!node->tap[a]) continue;
-        const int32_t earliest = (age - a) * size, shift = (m->newest_row + a - age) * size;
+        /* delays from `past` on are still to come, and from `wraps` on at the ring's begin */
+        const int32_t past = age > a ? age - a : 0, shift = m->newest_row + a - age;
+        const int32_t wraps = shift < 0 ? node->rows : node->rows - shift;
         for (int32_t e = 0; e < events; e++) {
             const uint32_t i = m->index[at + (size_t)e];
             const int32_t v = node->tap[a] * m->level[at + (size_t)e];
-            const int32_t first = node->synapse_of[i], end = node->synapse_of[i + 1];
-            const int32_t *restrict place = node->synapse_at;
-            const int16_t *restrict weight = node->synapse_weight;
-            for (int32_t s = first; s < end; s++) {
-                int32_t to = place[s];
-                if (to < earliest) continue;
-                to += shift;
-                to -= to >= all ? all : 0;
-                sums[to] += v * weight[s];
-            }
+            const int32_t *border = node->synapse_of + (size_t)i * (size_t)(node->rows + 1);
+            const int32_t middle = border[wraps > past ? wraps : past];
+            add_synapses(node, border[past], middle, v, sums, shift * size);
+            add_synapses(node, middle, border[node->rows], v, sums, (shift - node->rows) * size);
         }
     }
 }

@@ -135,18 +135,18 @@ API int32_t engine_weights(plan_t *plan, int32_t at, int32_t past, int32_t conv,
     return 0;
 }
 
-/* A layer whose synapses have delays: synapse_of (inputs + 1) borders in synapse_at, each of which
- * is delay * outputs + output. */
+/* A layer whose synapses have delays: synapse_at holds delay * outputs + output, those of an input
+ * in order; synapse_of (inputs, rows + 1) where those of each delay begin, and where they end. */
 API int32_t engine_delays(plan_t *plan, int32_t at, int32_t past, int32_t rows,
                           const int32_t *synapse_of, const int32_t *synapse_at,
                           const int16_t *synapse_weight, const int32_t *taps, int32_t tap_count)
 {
     node_t *n = plan->node + at;
-    const int32_t inputs = plan->shape[n->input[0]].size, count = synapse_of[inputs];
+    const int32_t inputs = plan->shape[n->input[0]].size, borders = inputs * (rows + 1), count = synapse_of[borders - 1];
     n->past = past, n->slots = past + 1, n->rows = rows, n->taps = tap_count;
     n->wide = plan->shape[n->out].channels;
     n->across = plan->shape[n->out].width;
-    return COPY(n->synapse_of, synapse_of, inputs + 1) || COPY(n->synapse_at, synapse_at, count)
+    return COPY(n->synapse_of, synapse_of, borders) || COPY(n->synapse_at, synapse_at, count)
                    || COPY(n->synapse_weight, synapse_weight, count) || COPY(n->tap, taps, tap_count)
                ? -1 : 0;
 }

@@ -61,7 +61,7 @@ def ship(checkpoint: Path, out: Path, *, card: dict[str, Any], scenes: int = 160
         "held_out_scenes": {"scenes": scenes, **found},
         "reliability": reliability(net, moments),
     }
-    return save_bundle(out, NAME, program, encoder, readout, full, any_grid=True, prefer="onnx_cpu")
+    return save_bundle(out, NAME, program, encoder, readout, full, any_grid=True)
 
 
 def main() -> None:
