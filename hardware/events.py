@@ -119,7 +119,7 @@ class EventsModel:
         reads = (node.later,) if isinstance(node, Previous) else node.reads
         inputs = np.array([self.index[name] for name in reads], np.int32)
         theta, current = self._tensor(node, "threshold"), self._tensor(node, "current")
-        drop = self._tensor(node, "drop")
+        drop, leak = self._tensor(node, "drop"), self._tensor(node, "leak")
         size = _SIZES.get(type(node))
         choice = int(getattr(node, "op", "") == "or")
         if isinstance(node, Integrate):
@@ -140,6 +140,7 @@ class EventsModel:
                 pointer(current),
                 getattr(node, "keep", 0),
                 pointer(drop),
+                pointer(leak),
             )
         )
         if isinstance(node, Layer):

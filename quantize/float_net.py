@@ -57,32 +57,32 @@ class Pooled:
 @dataclass(frozen=True, slots=True, eq=False)
 class Neurons:
     """inputs: names of weighted maps, which are added. threshold: (channels,). keep, gain, synapse:
-    see the module's head. strict: whether a potential equal to the threshold is too low. drop:
-    what a reset by subtraction takes off, in thresholds.
+    see the module's head, numbers or (channels,). strict: whether a potential equal to the
+    threshold is too low. drop: what a reset by subtraction takes off, in thresholds.
     """
 
     name: str
     inputs: tuple[str, ...]
     threshold: Floats
-    keep: float = 1.0
-    gain: float = 1.0
-    current: float = 0.0
+    keep: float | Floats = 1.0
+    gain: float | Floats = 1.0
+    current: float | Floats = 0.0
     reset: Literal["zero", "subtract", "none"] = "zero"
     strict: bool = False
-    synapse: float | None = None
-    drop: float = 1.0
+    synapse: float | Floats | None = None
+    drop: float | Floats = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Potentials:
     """inputs, keep, gain, current, synapse: as of Neurons. Nothing reads them: they are the end."""
 
     name: str
     inputs: tuple[str, ...]
-    keep: float = 1.0
-    gain: float = 1.0
-    current: float = 0.0
-    synapse: float | None = None
+    keep: float | Floats = 1.0
+    gain: float | Floats = 1.0
+    current: float | Floats = 0.0
+    synapse: float | Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,15 +239,22 @@ def _filtered(stage: Weighted, x: Floats, state: State) -> Floats:
 
 def _integrated(stage: Neurons | Potentials, sums: Floats, state: State) -> Floats:
     """Return the spikes of neurons, or the potentials; what is left of them goes into the state."""
-    theta = np.zeros(0)
+
+    def wide(values: float | Floats) -> Floats:
+        return np.reshape(values, (-1, *[1] * (sums.ndim - 2))).astype(np.float64)
+
+    theta, drop = np.zeros(0), np.zeros(0)
     if isinstance(stage, Neurons):
-        theta = stage.threshold.reshape(-1, *[1] * (sums.ndim - 2))
+        theta = wide(stage.threshold)
+        drop = wide(stage.drop) * theta
+    keep, gain, current = wide(stage.keep), wide(stage.gain), wide(stage.current)
+    synapse = None if stage.synapse is None else wide(stage.synapse)
     v = state.get(stage.name, np.zeros(sums.shape[1:]))
     i = state.get(f"synapse {stage.name}", np.zeros(sums.shape[1:]))
     found = np.zeros_like(sums)
     for t, x in enumerate(sums):
-        i = x if stage.synapse is None else stage.synapse * i + x
-        v = stage.keep * v + stage.gain * i + stage.current
+        i = x if synapse is None else synapse * i + x
+        v = keep * v + gain * i + current
         if not isinstance(stage, Neurons):
             found[t] = v
             continue
@@ -256,7 +263,7 @@ def _integrated(stage: Neurons | Potentials, sums: Floats, state: State) -> Floa
         if stage.reset == "zero":
             v = np.where(fired, 0.0, v)
         elif stage.reset == "subtract":
-            v = np.where(fired, v - stage.drop * theta, v)
+            v = np.where(fired, v - drop, v)
     state[stage.name], state[f"synapse {stage.name}"] = v, i
     return found
 

@@ -11,16 +11,15 @@ Where one large weight makes the unit of its channel too coarse for the others, 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import BundleError, InputError
 from edgesnn.program import (
-    Add,
     Integrate,
     Integrator,
-    Layer,
     Node,
     Pool,
     Previous,
@@ -33,15 +32,11 @@ from edgesnn.program.kinds.integrate import KEEP_UNIT, LIMIT
 
 from .conversion import Converted, LayerReport
 from .float_net import Before, FloatNet, Floats, Neurons, Pooled, Potentials, Weighted
+from .int_layers import WEIGHT_LIMIT, WIDE, LayerWriter, unit_of
 
 _MOST_BITS = 8
-_WIDE = 100
-"""What the coarse one of two layers counts: |w| up to 12,700 becomes 100 a + b with int8 both."""
 _FLOAT32 = 1e-7
 """Differences of leaks that float32 has already."""
-
-
-WEIGHT_LIMIT = 127
 
 
 def converted(
@@ -58,9 +53,10 @@ def converted(
 class _Converter:
     def __init__(self, net: FloatNet, name: str, step_us: int, highest: int, wide: bool) -> None:
         self._net, self._name, self._step_us, self._highest = net, name, step_us, highest
-        self._most = _WIDE * WEIGHT_LIMIT if wide else WEIGHT_LIMIT
+        self._most = WIDE * WEIGHT_LIMIT if wide else WEIGHT_LIMIT
         self._nodes: list[Node] = []
         self._tensors: dict[str, Tensor] = {}
+        self._layer_writer = LayerWriter(self._nodes, self._tensors, self._most)
         self._factor: dict[str, float] = {"x": 1.0}
         self._weighted = {s.name: s for s in net.stages if isinstance(s, Weighted)}
         self._layers: list[LayerReport] = []
@@ -118,15 +114,18 @@ class _Converter:
 
     def _neurons(self, stage: Neurons | Potentials) -> None:
         parts = [self._weighted[name] for name in stage.inputs]
-        real = [part.weight * (stage.gain * self._factor.get(part.input, 1.0)) for part in parts]
+        real = [
+            part.weight * _by_row(stage.gain, part.weight) * self._factor.get(part.input, 1.0)
+            for part in parts
+        ]
         peak = np.max([np.abs(w).reshape(len(w), -1).max(1) for w in real], axis=0)
         if isinstance(stage, Potentials):  # which are compared with each other: one unit
             peak = np.full(len(peak), peak.max())
         unit = np.where(peak > 0, peak / self._most, 1.0)
         if parts[0].taps is not None:  # whole too, and their unit is part of the sums' unit
-            unit = unit * _unit_of(parts[0].taps)
-            real = [real[0] * _unit_of(parts[0].taps)]
-        sums, errors = self._summed(stage.name, parts, real, unit)
+            unit = unit * unit_of(parts[0].taps)
+            real = [real[0] * unit_of(parts[0].taps)]
+        sums, errors = self._layer_writer.summed(stage.name, parts, real, unit)
         bias = stage.gain * np.sum([part.bias for part in parts], axis=0)
         synapse = None if stage.synapse is None else self._leak(stage.name, stage.synapse)
         bits = self._bits(sums, stage, unit, bias, synapse)
@@ -135,71 +134,66 @@ class _Converter:
         if synapse is not None:
             own, finer = f"synapse_{stage.name}", 0
             current = self._currents(own, bias * scale)
-            self._nodes.append(Integrator(own, sums, current, synapse, bits))
+            self._nodes.append(
+                Integrator(own, sums, current, bits=bits, **self._leaking(own, synapse))
+            )
             bias = np.zeros_like(bias)
         current = self._currents(stage.name, (bias + stage.current) * scale)
         keep = self._leak(stage.name, stage.keep)
+        leak = self._leaking(stage.name, keep)
         if isinstance(stage, Neurons):
             theta = stage.threshold * scale
             whole = np.floor(theta) + 1 if stage.strict else np.ceil(theta - 1e-6)
             name = f"theta_{stage.name}"
             self._tensors[name] = np.clip(whole, 1, LIMIT - 1).astype(np.int32)
             drop = None
-            if stage.reset == "subtract" and (stage.drop != 1 or stage.strict):
+            if stage.reset == "subtract" and (np.any(stage.drop != 1.0) or stage.strict):
                 drop = f"drop_{stage.name}"
                 taken = np.rint(theta * stage.drop)
                 self._tensors[drop] = np.clip(taken, 1, LIMIT).astype(np.int32)
-            self._nodes.append(
-                Integrate(stage.name, own, name, current, keep, finer, stage.reset, drop)
-            )
+            how = {"bits": finer, "reset": stage.reset, "drop": drop, **leak}
+            self._nodes.append(Integrate(stage.name, own, name, current, **how))
         else:
-            self._nodes.append(Integrator(stage.name, own, current, keep, finer))
-        told = "" if synapse is None else f", its current keeps {synapse} / {KEEP_UNIT}"
-        leak = "" if keep == KEEP_UNIT else f", keeps {keep} / {KEEP_UNIT}"
+            self._nodes.append(Integrator(stage.name, own, current, bits=finer, **leak))
+        told = "" if synapse is None else f", its current keeps {_range(synapse)} / {KEEP_UNIT}"
+        kept = "" if keep.min() == KEEP_UNIT else f", keeps {_range(keep)} / {KEEP_UNIT}"
         reset = f", reset {stage.reset}" if isinstance(stage, Neurons) else ""
-        if isinstance(stage, Neurons) and stage.drop != 1:
-            reset += f" {stage.drop:.4g} thresholds (late)"
+        if isinstance(stage, Neurons) and np.any(stage.drop != 1.0):
+            reset += f" {_range(np.atleast_1d(stage.drop))} thresholds (late)"
         self._layers.append(
             LayerReport(
                 stage.name,
                 f"{' + '.join(_told(part) for part in parts)}, "
                 f"{'neurons' if isinstance(stage, Neurons) else 'potentials'}",
                 f"{'int8' if self._most == WEIGHT_LIMIT else '14 bits'}, {bits} bits finer{reset}"
-                f"{leak}{told}",
+                f"{kept}{told}",
                 worst_bound=self._largest(sums),
                 weight_error=float(np.mean(errors)),
             )
         )
 
-    def _summed(
-        self, name: str, parts: list[Weighted], real: list[Floats], unit: Floats
-    ) -> tuple[str, list[float]]:
-        """Add weighted maps' layers; return the node of their sum, and the weights' errors."""
-        names: list[str] = []
-        errors = []
-        for part, weight in zip(parts, real, strict=True):
-            own, error = self._layer(part, weight, unit)
-            names += own
-            errors.append(error)
-        if len(names) == 1:
-            return names[0], errors
-        self._nodes.append(Add(f"sum_{name}", tuple(names)))
-        return f"sum_{name}", errors
-
     def _currents(self, name: str, values: Floats) -> str:
         self._tensors[f"current_{name}"] = np.rint(values).astype(np.int32)
         return f"current_{name}"
 
-    def _leak(self, name: str, real: float) -> int:
-        """Return a leak in 4096ths, and note what that costs."""
-        keep = round(real * KEEP_UNIT)
-        off = abs(keep / KEEP_UNIT - real)
+    def _leak(self, name: str, real: float | Floats) -> NDArray[np.int32]:
+        """Return leaks in 4096ths, one or by channel, and note what that costs."""
+        exact = np.atleast_1d(real)
+        keep: NDArray[np.int32] = np.rint(exact * KEEP_UNIT).astype(np.int32)
+        off = float(np.abs(keep / KEEP_UNIT - exact).max())
         if off > _FLOAT32:
             self._notes.append(
-                f"{name}: a leak of {real:.6f} a step became {keep} / {KEEP_UNIT} (off by "
-                f"{off:.1e})"
+                f"{name}: a leak of {_range(exact, '.6f')} a step became {_range(keep)} / "
+                f"{KEEP_UNIT} (off by {off:.1e})"
             )
         return keep
+
+    def _leaking(self, name: str, keep: NDArray[np.int32]) -> dict[str, Any]:
+        """Return the fields of a node that keeps so much, the same for all or by channel."""
+        if (keep == keep[0]).all():
+            return {"keep": int(keep[0])}
+        self._tensors[f"leak_{name}"] = keep
+        return {"leak": f"leak_{name}"}
 
     def _bits(
         self,
@@ -207,64 +201,20 @@ class _Converter:
         stage: Neurons | Potentials,
         unit: Floats,
         bias: Floats,
-        synapse: int | None,
+        synapse: NDArray[np.int32] | None,
     ) -> int:
         """Return how many bits below the unit thresholds, currents and potentials may have."""
         largest = self._largest(sums)
         gathered = 1.0
         if synapse is not None:  # a current that leaks gathers so many steps' inputs
-            gathered = KEEP_UNIT / max(1, KEEP_UNIT - synapse)
+            gathered = KEEP_UNIT / max(1, KEEP_UNIT - int(synapse.max()))
         own = float(np.abs((bias + stage.current) / unit).max())
         if isinstance(stage, Neurons):
-            own = max(own, float((stage.threshold * max(1.0, stage.drop) / unit).max()))
+            own = max(own, float((stage.threshold * np.maximum(1.0, stage.drop) / unit).max()))
         for bits in range(_MOST_BITS, -1, -1):
             if (largest + math.ceil(own)) * gathered * 2**bits < LIMIT // 2:
                 return bits
         raise InputError(f"{stage.name}: sums up to {largest} and {own:.3g} do not fit int32")
-
-    def _layer(self, part: Weighted, weight: Floats, unit: Floats) -> tuple[list[str], float]:
-        """Add the layer, or two of them for wide weights; return their names and the error."""
-        by = unit.reshape(-1, *[1] * (weight.ndim - 1))
-        whole = np.clip(np.rint(weight / by), -self._most, self._most).astype(np.int64)
-        error = float(np.abs(whole * by - weight).mean() / max(np.abs(weight).mean(), 1e-12))
-        if self._most == WEIGHT_LIMIT:
-            return [self._one(part, part.name, whole, 1)], error
-        coarse = np.rint(whole / _WIDE).astype(np.int64)
-        names = [self._one(part, f"{part.name}_coarse", coarse, _WIDE)]
-        names.append(self._one(part, part.name, whole - _WIDE * coarse, 1))
-        return names, error
-
-    def _one(self, part: Weighted, name: str, whole: NDArray[np.int64], tap: int) -> str:
-        self._tensors[f"w_{name}"] = whole.astype(np.int8)
-        taps = delays = None
-        late = part.delays if isinstance(part.delays, int) else 0
-        if part.taps is not None:
-            if tap != 1:
-                raise InputError(f"{part.name}: weights of 14 bits are not for filtered inputs")
-            taps = f"taps_{name}"
-            whole_taps = np.rint(part.taps / _unit_of(part.taps)).astype(np.int8)
-            self._tensors[taps] = np.pad(whole_taps, (late, 0))[None]
-        elif late or tap != 1:
-            taps = f"taps_{name}"
-            self._tensors[taps] = np.zeros((1, late + 1), np.int8)
-            self._tensors[taps][0, late] = tap
-        if not isinstance(part.delays, int):
-            delays = f"delays_{name}"
-            self._tensors[delays] = np.broadcast_to(part.delays, whole.shape).astype(np.int8)
-        self._nodes.append(
-            Layer(
-                name,
-                part.input,
-                f"w_{name}",
-                taps,
-                op="conv" if whole.ndim == 4 else "linear",
-                stride=part.stride,
-                padding=part.padding,
-                groups=part.groups,
-                delays=delays,
-            )
-        )
-        return name
 
     def _output(self, part: Weighted) -> None:
         if part.bias.any():
@@ -274,7 +224,7 @@ class _Converter:
             )
         weight = part.weight * self._factor.get(part.input, 1.0)
         unit = np.full(len(weight), max(float(np.abs(weight).max()), 1e-12) / self._most)
-        name, errors = self._summed(f"end_{part.name}", [part], [weight], unit)
+        name, errors = self._layer_writer.summed(f"end_{part.name}", [part], [weight], unit)
         self._layers.append(
             LayerReport(
                 part.name,
@@ -286,8 +236,15 @@ class _Converter:
         )
 
 
-def _unit_of(taps: Floats) -> float:
-    return float(np.abs(taps).max()) / WEIGHT_LIMIT
+def _by_row(values: float | Floats, weight: Floats) -> float | Floats:
+    """Return values so that they meet the outputs of a weight."""
+    return values if isinstance(values, float) else values.reshape(-1, *[1] * (weight.ndim - 1))
+
+
+def _range(values: NDArray[Any], form: str = ".4g") -> str:
+    """Say numbers that may all be the same."""
+    low, high = (format(float(v), form) for v in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def _told(part: Weighted) -> str:

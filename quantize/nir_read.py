@@ -19,8 +19,18 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 
 from .conventions import Convention, Reset, convention_of
-from .float_net import Before, FloatNet, Neurons, Pooled, Potentials, Stage, Weighted, of_row
+from .float_net import (
+    Before,
+    FloatNet,
+    Neurons,
+    Pooled,
+    Potentials,
+    Stage,
+    Weighted,
+    of_row,
+)
 from .nir_graph import PASSING, Graph, input_shape, read_graph
+from .nir_neurons import INTEGRATING, NeuronReader
 from .nir_values import both, by_channel, finite, one
 
 _KNOWN = (
@@ -28,8 +38,6 @@ _KNOWN = (
     "SumPool2d, AvgPool2d, Flatten, Input, Output, subgraphs"
 )
 _WEIGHTED = ("Affine", "Linear", "Conv1d", "Conv2d")
-_INTEGRATING = ("IF", "LIF", "CubaLIF", "Threshold", "LI", "CubaLI", "I")
-_ENDS = ("LI", "CubaLI", "I")
 _LATEST = 127
 
 
@@ -50,7 +58,7 @@ class _Reader:
         self._before: dict[str, list[str]] = defaultdict(list)
         for source, target in graph.edges:
             self._before[target].append(source)
-        self._dt, self._way, self._reset = dt, way, reset
+        self._dt, self._integrating = dt, NeuronReader(dt, way, reset)
         self._stages: list[Stage] = []
         self._named: dict[str, str] = {}  # of nodes: the stage that gives their output
         self._late: dict[str, NDArray[np.int64] | int] = {}  # of Delays: steps
@@ -125,7 +133,7 @@ class _Reader:
         elif kind in ("SumPool2d", "AvgPool2d"):
             (source,) = self._reads(name, 1)
             stage = self._pooled(own, source, node, kind, where)
-        elif kind in _INTEGRATING:
+        elif kind in INTEGRATING:
             stage = self._neurons(own, tuple(self._reads(name)), node, kind, where)
         else:
             raise InputError(f"{where}: it is not carried over; what is: {_KNOWN}")
@@ -234,57 +242,4 @@ class _Reader:
         for name in inputs:
             if not isinstance(stages.get(name), Weighted):
                 raise InputError(f"{where}: reads what is not weighted (Affine, Linear, Conv2d)")
-        if kind == "Threshold":
-            theta = by_channel(node.threshold, where, "threshold")
-            return Neurons(own, inputs, theta, keep=0.0, reset="none", strict=True)
-        rest = 0.0 if kind in ("IF", "I") else one(node.v_leak, where, "v_leak")
-        keep, gain = 1.0, one(node.r, where, "r")
-        if kind not in ("IF", "I"):
-            keep, share = self._leak(node, "tau_mem" if kind.startswith("Cuba") else "tau", where)
-            gain *= share
-        synapse = None
-        if kind.startswith("Cuba"):
-            synapse, share = self._leak(node, "tau_syn", where)
-            gain *= share * one(getattr(node, "w_in", 1.0), where, "w_in")
-        if kind in _ENDS:
-            if rest:
-                raise InputError(f"{where}: rests at {rest:g}; 0 is carried over")
-            return Potentials(own, inputs, keep, gain, synapse=synapse)
-        self._check_metadata(getattr(node, "metadata", None) or {}, where)
-        theta = by_channel(node.v_threshold, where, "v_threshold")
-        back = getattr(node, "v_reset", None)
-        back = rest if back is None else one(back, where, "v_reset")
-        if self._reset in (None, "zero") and back != rest:
-            raise InputError(
-                f"{where}: starts from {back:g} after a spike and rests at {rest:g}; these must be "
-                "the same (or say --reset subtract)"
-            )
-        # Potentials are counted from where the neuron rests.
-        if self._reset == "late" and not keep:
-            raise InputError(f"{where}: nothing of a potential is left; its reset cannot be late")
-        return Neurons(
-            own,
-            inputs,
-            theta - rest,
-            keep,
-            gain,
-            reset="subtract" if self._reset in ("subtract", "late") else "zero",
-            strict=self._way.strict,
-            synapse=synapse,
-            drop=1 / keep if self._reset == "late" else 1.0,
-        )
-
-    def _check_metadata(self, said: Any, where: str) -> None:
-        """Refuse what edgesnn's own exporter could say in metadata only."""
-        reset, reads = said.get("reset", "zero"), "NIR has no place for it: use the bundle itself"
-        if isinstance(reset, bytes):
-            reset = reset.decode(errors="replace")
-        if np.any(np.asarray(said.get("current", 0.0))) or bool(said.get("fires_once", False)):
-            raise InputError(f"{where}: has a current, or fires once, in its metadata; {reads}")
-        if self._reset is None and str(reset) != "zero":
-            raise InputError(f"{where}: reset {reset} in its metadata; say --reset, or {reads}")
-
-    def _leak(self, node: Any, name: str, where: str) -> tuple[float, float]:
-        """Return what a step leaves, and the share of its input that comes in."""
-        keep = self._way.keep(one(getattr(node, name), where, name), self._dt, where, name)
-        return keep, 1 - keep
+        return self._integrating.stage(own, inputs, node, kind, where)

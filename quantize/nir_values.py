@@ -44,6 +44,14 @@ def one(values: Any, where: str, name: str) -> float:
     return float(found[0])
 
 
+def same_or_by_channel(values: Any, where: str, name: str) -> float | Floats:
+    """Return the number that all are, else one a channel; raises InputError."""
+    found = finite(values, where, name)
+    if (found == found.flat[0]).all():
+        return float(found.flat[0])
+    return by_channel(found, where, name, least=None)
+
+
 def by_channel(values: Any, where: str, name: str, least: float | None = 0.0) -> Floats:
     """Return one number a channel, each above `least`; raises InputError."""
     found = finite(values, where, name)

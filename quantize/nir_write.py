@@ -27,6 +27,10 @@ from edgesnn.program import (
     Program,
     Tensor,
 )
+from edgesnn.program.kinds.integrate import keep_of
+
+_NEVER = 1e-9
+"""Share that leaks of a neuron that keeps all, where others of its node do not."""
 
 
 def nir_graph(program: Program) -> tuple[Any, list[str]]:
@@ -216,14 +220,15 @@ class _Writer:
     def _integrating(self, node: Leaky | Integrate | Fire, shape: tuple[int, ...]) -> None:
         tensors, unit = self._program.tensors, 1.0
         theta = _wide(tensors[node.threshold], shape)
-        keep, current = 1.0, np.zeros(shape)
+        keep, current = np.ones(shape), np.zeros(shape)
         if isinstance(node, Leaky):
-            keep, current = node.keep / LEAK_UNIT, _wide(tensors[node.current], shape)
+            keep, current = keep * node.keep / LEAK_UNIT, _wide(tensors[node.current], shape)
             self.differences.append(f"{node.name}: potentials are rounded towards 0 in each step")
         elif isinstance(node, Integrate):
             unit = float(2**node.bits)
-            keep, current = node.keep / KEEP_UNIT, _wide(tensors[node.current], shape)
-            if keep < 1:
+            keep = _wide(np.atleast_1d(keep_of(node, tensors, 1)), shape) / KEEP_UNIT
+            current = _wide(tensors[node.current], shape)
+            if (keep < 1).any():
                 self.differences.append(f"{node.name}: potentials are rounded towards 0")
             if node.reset != "zero":
                 self.differences.append(
@@ -241,13 +246,13 @@ class _Writer:
             "fires_once": isinstance(node, Fire),
         }
         zero, limit = np.zeros(shape), (theta - 0.5) / unit
-        if keep == 1:
+        if (keep == 1).all():
             own = self._nir.IF(r=np.ones(shape), v_threshold=limit, v_reset=zero, metadata=about)
         else:
-            share = 1 - keep
+            share = np.maximum(1 - keep, _NEVER)
             own = self._nir.LIF(
-                tau=np.full(shape, self._dt / share),
-                r=np.full(shape, 1 / share),
+                tau=self._dt / share,
+                r=1 / share,
                 v_leak=zero,
                 v_threshold=limit,
                 v_reset=zero,

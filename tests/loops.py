@@ -42,7 +42,11 @@ def looping_program(seed: int) -> Program:
     b.add(Add("both", (given, again)))
     b.tensors["offset"] = rng.integers(-9, 10, hidden).astype(np.int32)
     b.nodes = [node for node in b.nodes if node.name != "charge"]
-    b.add(Integrator("charge", "both", "offset", keep, bits))
+    b.tensors["leak"] = rng.integers(1000, KEEP_UNIT, hidden).astype(np.int32)
+    if seed % 4 == 1:
+        b.add(Integrator("charge", "both", "offset", bits=bits, leak="leak"))
+    else:
+        b.add(Integrator("charge", "both", "offset", keep, bits))
     b.tensors["theta"] = theta.astype(np.int32)
     reset = str(rng.choice(RESETS))
     b.add(Integrate("neurons", "charge", "theta", "none", int(rng.choice([0, 3500])), 0, reset))

@@ -112,8 +112,12 @@ class Builder:
         if reset == "subtract" and len(theta) % 2:
             drop = f"drop_{name}"
             self.tensors[drop] = (self.tensors[f"theta_{name}"] * 3 // 2 + 1).astype(np.int32)
-        node = Integrate(name, source, f"theta_{name}", f"current_{name}", keep, bits, reset, drop)
-        return self.add(node)
+        leak = None
+        if self.rng.random() < 0.3:
+            keep, leak = KEEP_UNIT, f"leak_{name}"
+            self.tensors[leak] = self.rng.integers(0, KEEP_UNIT + 1, len(theta)).astype(np.int32)
+        tensors = f"theta_{name}", f"current_{name}"
+        return self.add(Integrate(name, source, *tensors, keep, bits, reset, drop, leak))
 
     def spiking(self, node: Layer | Add) -> str:
         """Add the node with thresholds at about the 75 % quantile of its own sums."""

@@ -131,7 +131,7 @@ def _entry(node: Node) -> dict[str, Any]:
     """Return a node as JSON values; what came to a kind later and is not there is not told."""
     assert is_dataclass(node)
     fields = asdict(node)
-    for name in ("delays", "drop"):
+    for name in ("delays", "drop", "leak"):
         if fields.get(name, "") is None:
             del fields[name]
     return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}

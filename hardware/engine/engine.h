@@ -61,6 +61,7 @@ typedef struct {
     int32_t choice;                /* pool: 1 or, 0 sum; integrate: its reset; integrator: limit */
     int32_t *theta, lowest_theta;  /* per neuron; NULL: no comparison */
     int32_t *current, keep;        /* neurons with a leak; per neuron */
+    int32_t *leak;                 /* what each keeps; NULL: all keep as much */
     int32_t *drop;                 /* integrate: what a reset by subtraction takes off */
     int32_t past;                  /* inputs of its state, without the newest: layer, previous */
     int32_t slots;                 /* inputs remembered, with the newest */

@@ -179,7 +179,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
     int32_t *restrict membrane = m->membrane;
     const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
     const int32_t *restrict current = node->current;
-    const int32_t *restrict drop = node->drop;
+    const int32_t *restrict drop = node->drop, *restrict leak = node->leak;
     const int32_t keep = node->keep, unit = 1 << node->size, reset = node->choice;
     uint8_t *restrict flags = y->dense;
     int32_t changed = 0;
@@ -189,7 +189,7 @@ HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, c
     }
     for (int32_t i = 0; i < size; i++) {
         const int32_t before = membrane[i];
-        const int32_t h = charged(before, keep, sum[i] * unit + current[i], LIMIT);
+        const int32_t h = charged(before, leak ? leak[i] : keep, sum[i] * unit + current[i], LIMIT);
         const int32_t spike = h >= theta[i];
         const int32_t fired = reset == TO_ZERO ? 0 : reset == BY_SUBTRACTION ? h - drop[i] : h;
         const int32_t after = spike ? fired : h;
@@ -208,12 +208,13 @@ HOT static void integrator(const plan_t *plan, const node_t *node, memory_t *m, 
     const int32_t size = plan->shape[node->out].size;
     int32_t *restrict potential = m->membrane, *restrict given = y->sum;
     const int32_t *restrict sum = x->sum, *restrict current = node->current;
+    const int32_t *restrict leak = node->leak;
     const int32_t keep = node->keep, unit = 1 << node->size, limit = node->choice;
     int32_t changed = 0, any = 0;
     if (m->settled && !x->active) return;
     for (int32_t i = 0; i < size; i++) {
         const int32_t before = potential[i];
-        const int32_t h = charged(before, keep, sum[i] * unit + current[i], limit);
+        const int32_t h = charged(before, leak ? leak[i] : keep, sum[i] * unit + current[i], limit);
         changed |= h != before;
         any |= h;
         potential[i] = given[i] = h;

@@ -33,7 +33,8 @@ API void engine_free_plan(plan_t *plan)
     if (!plan) return;
     for (int32_t i = 0; plan->node && i < plan->nodes; i++) {
         node_t *n = plan->node + i;
-        free(n->input); free(n->theta); free(n->current); free(n->drop); free(n->place);
+        free(n->input); free(n->theta); free(n->current); free(n->drop); free(n->leak);
+        free(n->place);
         free(n->weight); free(n->from); free(n->to); free(n->term); free(n->tap);
         free(n->synapse_of); free(n->synapse_at); free(n->synapse_weight);
     }
@@ -76,7 +77,8 @@ static int per_neuron(plan_t *plan, int32_t **to, const int32_t *of_channel, con
 /* Any node; theta, current: per channel of its output, or NULL. Returns 0, or -1: no memory. */
 API int32_t engine_node(plan_t *plan, int32_t at, int32_t kind, int32_t out, const int32_t *input,
                         int32_t inputs, int32_t size, int32_t choice, const int32_t *theta,
-                        const int32_t *current, int32_t keep, const int32_t *drop)
+                        const int32_t *current, int32_t keep, const int32_t *drop,
+                        const int32_t *leak)
 {
     node_t *n = plan->node + at;
     const int32_t channels = plan->shape[out].channels;
@@ -86,6 +88,7 @@ API int32_t engine_node(plan_t *plan, int32_t at, int32_t kind, int32_t out, con
     if (COPY(n->input, input, inputs)) return -1;
     if (current && per_neuron(plan, &n->current, current, plan->shape + out)) return -1;
     if (drop && per_neuron(plan, &n->drop, drop, plan->shape + out)) return -1;
+    if (leak && per_neuron(plan, &n->leak, leak, plan->shape + out)) return -1;
     if (!theta) return 0;
     if (per_neuron(plan, &n->theta, theta, plan->shape + out)) return -1;
     n->lowest_theta = theta[0];

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgesnn.errors import BundleError
 from edgesnn.program import Layer, Node, Program
-from edgesnn.program.kinds.integrate import Integrate, kept
+from edgesnn.program.kinds.integrate import Integrate, keep_of, kept
 
 LIF_BITS = 6
 MOST_BIAS, MOST_THRESHOLD = 4095, 2**17 - 1
@@ -53,7 +53,7 @@ def check_start(program: Program) -> None:
         theta, current = program.tensors[node.threshold], program.tensors[node.current]
         potential, fired = np.zeros_like(current), False
         for _ in range(depth):
-            potential = kept(potential, node.keep) + current
+            potential = kept(potential, keep_of(node, program.tensors, 1)) + current
             fired |= bool((potential >= theta).any())
             potential[potential >= theta] = 0
         late = [n.name for n in program.nodes[at:] if _delays(program, n)]
@@ -93,6 +93,8 @@ def _integrate(program: Program, node: Integrate) -> tuple[str, str]:
         return "own", "stock LIF keeps 64ths and resets to 0"
     if len(np.unique(theta)) > 1:
         return "own", "stock LIF has one threshold"
+    if node.leak is not None:
+        return "own", "stock LIF has one leak"
     unit = 1 << LIF_BITS
     if (int(theta[0]) - 1) % unit or int(theta[0]) // unit > MOST_THRESHOLD:
         return "own", "its threshold is no whole unit of stock LIF"

@@ -92,3 +92,42 @@ def test_what_is_no_neuron_is_refused(settings: dict[str, object], message: str)
     program = one_neuron()
     with pytest.raises(BundleError, match="2 currents for 1 channels"):
         replace(program, tensors={**program.tensors, "current": np.zeros(2, np.int32)})
+
+
+def test_a_leak_for_each_channel_is_that_leak_alone() -> None:
+    """Three neurons of different leaks fire as three networks of one neuron each."""
+    leaks, xs = [4096, 2048, 300], np.random.default_rng(0).integers(0, 8, (60, 1, 1, 1), np.uint8)
+    nodes = (
+        Layer("sums", "x", "w", op="linear"),
+        Integrate("neuron", "sums", "theta", "current", leak="leak", bits=2),
+    )
+    tensors = {
+        "w": np.ones((3, 1), np.int8),
+        "theta": np.full(3, 50, np.int32),
+        "current": np.zeros(3, np.int32),
+        "leak": np.array(leaks, np.int32),
+    }
+    program = Program("three", 1000, (1, 1, 1), 7, nodes, "neuron", tensors)
+    found = run_sequence(program, xs)
+    for at, keep in enumerate(leaks):
+        alone = run_sequence(one_neuron(theta=50, keep=keep, bits=2), xs)
+        assert np.array_equal(found[:, at], alone[:, 0])
+    assert found.any(axis=0).tolist() == [True, True, False]
+    assert Reference(program).stream().step(xs[0]).shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("leak", "keep", "said"),
+    [
+        (np.array([4097], np.int32), 4096, "leaks go from 0 to 4096"),
+        (np.array([1, 2], np.int32), 4096, "leak is one a channel"),
+        (np.array([1], np.int32), 4000, "keep 4096 beside it"),
+        (np.array([1.0], np.float32), 4096, "wanted int32"),
+    ],
+)
+def test_a_leak_that_is_none_is_refused(leak: np.ndarray, keep: int, said: str) -> None:
+    program = one_neuron()
+    node = replace(program.nodes[1], leak="leak", keep=keep)  # type: ignore[call-arg]
+    nodes = (program.nodes[0], node, program.nodes[2])
+    with pytest.raises(BundleError, match=said):
+        replace(program, nodes=nodes, tensors=program.tensors | {"leak": leak})

@@ -45,9 +45,11 @@ def test_snntorch(tmp_path: Path, kind: str, options: dict[str, Any], reset: str
     from snntorch.export_nir import export_to_nir
 
     def neurons(n: int, beta: float) -> Any:
-        of = {"beta": torch.full((n,), beta), "threshold": torch.ones(n), "init_hidden": True}
+        """As learned ones are: each with a leak of its own."""
+        betas = torch.linspace(beta - 0.1, beta + 0.05, n)
+        of = {"beta": betas, "threshold": torch.ones(n), "init_hidden": True}
         if kind == "Synaptic":
-            of["alpha"] = torch.full((n,), 0.6)
+            of["alpha"] = torch.linspace(0.5, 0.7, n)
         return getattr(snn, kind)(**of, **options)
 
     torch.manual_seed(0)
@@ -63,13 +65,15 @@ def test_snntorch(tmp_path: Path, kind: str, options: dict[str, Any], reset: str
         wanted = np.stack([module(torch.tensor(x[1], dtype=torch.float32))[0] for x in xs])
     found = net.run(xs)[net.stages[-1].name]
     assert wanted.any() and (found == wanted).mean() > 0.999
+    keeps = [np.size(stage.keep) for stage in net.stages if isinstance(stage, Neurons)]
+    assert keeps == [20, 5]
     other = read_nir(tmp_path / "a.nir", step_us=100, convention="nir", reset="subtract")
     if reset is None:
         differs = other.run(xs)[net.stages[-1].name] != wanted
         assert differs.mean() > 0.002, "no reset came late"
     made = converted(net, name="a", step_us=2000, highest=1, wide=True)
     told = compared(net, made, [xs])
-    assert min(row.agreement for row in told.layers if row.agreement is not None) > 0.98
+    assert min(row.agreement for row in told.layers if row.agreement is not None) > 0.97
 
 
 def test_norse(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class Integrate(Node):
     current: int32 tensor (channels,), in the same unit, added in every step.
     keep: what is left of a potential after a step, in 4096ths, 0 to 4096. bits, reset: see above.
     drop: int32 tensor (channels,), 1 to 2**30, for reset "subtract"; None: the threshold.
+    leak: int32 tensor (channels,) in the place of keep, which is 4096 then.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Integrate(Node):
     bits: int = 0
     reset: Literal["zero", "subtract", "none"] = "zero"
     drop: str | None = None
+    leak: str | None = None
     kind: Literal["integrate"] = "integrate"
 
     @property
@@ -73,7 +75,7 @@ class Integrate(Node):
     def value(self, tensors: Mapping[str, Tensor], given: list[Value]) -> Value:
         """See `Node.value`."""
         sums = sums_of(self, given[0])
-        charge_of(self.name, self.keep, self.bits, self.current, tensors, sums)
+        charge_of(self, tensors, sums)
         if self.reset not in RESETS:
             raise BundleError(f"{self.name}: reset is {str(self.reset)[:20]!r}, wanted {RESETS}")
         value = compared_value(self, self.threshold, tensors, (sums.shape, sums.low, sums.high))
@@ -99,7 +101,8 @@ class Integrate(Node):
 
     def settling(self, known: Known) -> int | None:
         """Return 0 where nothing changes without input; else it is not known."""
-        still = self.keep == KEEP_UNIT and not known.tensors[self.current].any()
+        keeps = np.min(keep_of(self, known.tensors, 1)) == KEEP_UNIT
+        still = keeps and not known.tensors[self.current].any()
         return 0 if still and self.reset == "zero" else None
 
     def run(self, known: Known, given: list[Tensor], state: State) -> tuple[Tensor, State]:
@@ -109,9 +112,10 @@ class Integrate(Node):
         theta = per_channel(known.tensors[self.threshold], membrane.ndim)
         current = per_channel(known.tensors[self.current], membrane.ndim)
         drop = per_channel(known.tensors[self.drop or self.threshold], membrane.ndim)
+        keep = keep_of(self, known.tensors, membrane.ndim)
         spikes = np.zeros(given[0].shape, np.uint8)
         for t, x in enumerate(given[0]):
-            total = kept(membrane, self.keep) + (x << self.bits) + current
+            total = kept(membrane, keep) + (x << self.bits) + current
             membrane = np.clip(total, -LIMIT, LIMIT)
             fired = membrane >= theta
             spikes[t] = fired
@@ -124,7 +128,7 @@ class Integrate(Node):
     def write(self, graph: Writer, known: Known, sources: list[str], out: str) -> str:
         """Leak, integrate, limit, compare and reset; states have no batch axis."""
         name, shape = self.name, known.values[self.name].shape
-        left = write_kept(graph, f"membrane_{name}", self.keep, name)
+        left = write_kept(graph, known, f"membrane_{name}", self)
         sums = graph.reshape(sources[0], shape, f"sums_of_{name}")
         if self.bits:
             factor = graph.constant(f"unit_{self.bits}", np.array(1 << self.bits, np.int32))
@@ -150,18 +154,38 @@ class Integrate(Node):
         return graph.reshape(graph.cast(fired, "uint8", f"spikes_{name}"), (1, *shape), out)
 
 
-def charge_of(
-    name: str, keep: int, bits: int, current_of: str, tensors: Mapping[str, Tensor], sums: Value
-) -> int:
+class _Leaks(Protocol):
+    """What both kinds that integrate have, see `Integrate`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def current(self) -> str: ...
+    @property
+    def keep(self) -> int: ...
+    @property
+    def leak(self) -> str | None: ...
+    @property
+    def bits(self) -> int: ...
+
+
+def charge_of(node: _Leaks, tensors: Mapping[str, Tensor], sums: Value) -> int:
     """Return what no step can add to the potentials of a node; raises BundleError.
 
-    name, keep, bits, current_of: the node's fields, which are checked.
+    Its keep, leak, bits and current are checked.
     """
-    if not 0 <= keep <= KEEP_UNIT:
-        raise BundleError(f"{name}: keep is {keep}, wanted 0 to {KEEP_UNIT}")
+    name, bits, channels = node.name, node.bits, sums.shape[0]
+    if not 0 <= node.keep <= KEEP_UNIT:
+        raise BundleError(f"{name}: keep is {node.keep}, wanted 0 to {KEEP_UNIT}")
+    if node.leak is not None:
+        leak = tensor_of(tensors, name, node.leak, "int32", 1)
+        if leak.shape != (channels,) or node.keep != KEEP_UNIT:
+            raise BundleError(f"{name}: leak is one a channel, and keep {KEEP_UNIT} beside it")
+        if leak.min() < 0 or leak.max() > KEEP_UNIT:
+            raise BundleError(f"{name}: leaks go from 0 to {KEEP_UNIT}")
     if not 0 <= bits <= MOST_BITS:
         raise BundleError(f"{name}: bits is {bits}, wanted 0 to {MOST_BITS}")
-    current = tensor_of(tensors, name, current_of, "int32", 1).astype(np.int64)
+    current = tensor_of(tensors, name, node.current, "int32", 1).astype(np.int64)
     if current.shape != sums.shape[:1]:
         raise BundleError(f"{name}: {len(current)} currents for {sums.shape[0]} channels")
     most = (sums.largest << bits) + int(np.abs(current).max())
@@ -170,21 +194,31 @@ def charge_of(
     return most
 
 
-def kept(potential: Tensor, keep: int) -> Tensor:
+def keep_of(node: _Leaks, tensors: Mapping[str, Tensor], axes: int) -> int | Tensor:
+    """Return what a step leaves in 4096ths: a number, or one a channel for potentials of `axes`."""
+    return node.keep if node.leak is None else per_channel(tensors[node.leak], axes)
+
+
+def kept(potential: Tensor, keep: int | Tensor) -> Tensor:
     """Return trunc(keep V / 4096) of int32 potentials, rounded towards 0; in 64 bits on the way."""
-    if keep == KEEP_UNIT:
+    if isinstance(keep, int) and keep == KEEP_UNIT:
         return potential
     scaled = potential.astype(np.int64) * keep
     left: Tensor = np.where(scaled < 0, -(-scaled // KEEP_UNIT), scaled // KEEP_UNIT)
     return left.astype(np.int32)
 
 
-def write_kept(graph: Writer, potential: str, keep: int, name: str) -> str:
-    """Write `kept` of a potential of the node `name`; return its output's name."""
-    if keep == KEEP_UNIT:
+def write_kept(graph: Writer, known: Known, potential: str, node: _Leaks) -> str:
+    """Write `kept` of a potential of the node; return its output's name."""
+    name, keep = node.name, node.keep
+    if node.leak is None and keep == KEEP_UNIT:
         return potential
     wide = graph.cast(potential, "int64", f"wide_{name}")
-    share = graph.constant(f"keep_{keep}", np.array(keep, np.int64))
+    if node.leak is None:
+        share = graph.constant(f"keep_{keep}", np.array(keep, np.int64))
+    else:
+        leak = per_channel(known.tensors[node.leak], len(known.values[name].shape))
+        share = graph.constant(f"leak_of_{name}", leak.astype(np.int64))
     unit = graph.constant(f"keep_of_{KEEP_UNIT}", np.array(KEEP_UNIT, np.int64))
     scaled = graph.add("Mul", [wide, share], f"scaled_{name}")
     divided = graph.add("Div", [scaled, unit], f"divided_{name}")

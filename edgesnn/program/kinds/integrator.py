@@ -14,7 +14,14 @@ from typing import Literal
 
 import numpy as np
 
-from edgesnn.program.kinds.integrate import KEEP_UNIT, LIMIT, charge_of, kept, write_kept
+from edgesnn.program.kinds.integrate import (
+    KEEP_UNIT,
+    LIMIT,
+    charge_of,
+    keep_of,
+    kept,
+    write_kept,
+)
 from edgesnn.program.node import (
     Known,
     Node,
@@ -34,7 +41,7 @@ class Integrator(Node):
     """Potentials of int32 sums (of a layer without threshold, or Add, or another one).
 
     current: int32 tensor (channels,), added in every step, in 2**-bits of the sums' unit. keep:
-    what is left of a potential after a step, in 4096ths, 0 to 4096.
+    what is left of a potential after a step, in 4096ths, 0 to 4096. leak: as of `Integrate`.
     """
 
     name: str
@@ -42,6 +49,7 @@ class Integrator(Node):
     current: str
     keep: int = KEEP_UNIT
     bits: int = 0
+    leak: str | None = None
     kind: Literal["integrator"] = "integrator"
 
     @property
@@ -52,10 +60,10 @@ class Integrator(Node):
     def value(self, tensors: Mapping[str, Tensor], given: list[Value]) -> Value:
         """See `Node.value`."""
         sums = sums_of(self, given[0])
-        most = charge_of(self.name, self.keep, self.bits, self.current, tensors, sums)
-        limit = LIMIT
-        if self.keep < KEEP_UNIT:
-            limit = min(LIMIT, -(-most * KEEP_UNIT // (KEEP_UNIT - self.keep)))
+        most = charge_of(self, tensors, sums)
+        limit, keep = LIMIT, int(np.max(keep_of(self, tensors, 1)))
+        if keep < KEEP_UNIT:
+            limit = min(LIMIT, -(-most * KEEP_UNIT // (KEEP_UNIT - keep)))
         return Value(sums.shape, -limit, limit, "int32")
 
     def ports(self, known: Known) -> dict[str, StatePort]:
@@ -76,9 +84,10 @@ class Integrator(Node):
         name, limit = f"potential_{self.name}", known.values[self.name].high
         potential = state[name]
         current = per_channel(known.tensors[self.current], potential.ndim)
+        keep = keep_of(self, known.tensors, potential.ndim)
         found = np.zeros(given[0].shape, np.int32)
         for t, x in enumerate(given[0]):
-            total = kept(potential, self.keep).astype(np.int64) + (x << self.bits) + current
+            total = kept(potential, keep).astype(np.int64) + (x << self.bits) + current
             potential = np.clip(total, -limit, limit).astype(np.int32)
             found[t] = potential
         return found, {name: potential}
@@ -86,7 +95,7 @@ class Integrator(Node):
     def write(self, graph: Writer, known: Known, sources: list[str], out: str) -> str:
         """Leak, integrate, limit; states have no batch axis."""
         name, value = self.name, known.values[self.name]
-        left = write_kept(graph, f"potential_{name}", self.keep, name)
+        left = write_kept(graph, known, f"potential_{name}", self)
         sums = graph.reshape(sources[0], value.shape, f"sums_of_{name}")
         if self.bits:
             factor = graph.constant(f"unit_{self.bits}", np.array(1 << self.bits, np.int32))
