@@ -1,1 +1,65 @@
-"""From a trained network to an exact integer program."""
+"""From a trained network to an exact integer program.
+
+`from_nir` and `from_spikingjelly` bring networks of other frameworks in.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .conversion import Converted
+
+__all__ = ["Converted", "from_nir", "from_spikingjelly"]
+
+
+def from_nir(
+    graph: Any,
+    *,
+    name: str,
+    step_us: int = 1000,
+    highest: int = 15,
+    convention: str = "nir",
+    reset: str | None = None,
+    wide: bool = False,
+) -> Converted:
+    """Return what a NIR graph, a nir.NIRGraph or the path of a .nir file, becomes.
+
+    name: of the program. step_us: of a step. highest: largest count of events at a pixel.
+    convention, reset: see `conventions.py`. wide: weights of 14 bits instead of 8. Raises
+    InputError that names the node which is not carried over.
+    """
+    from .from_float import converted
+    from .nir_read import read_nir
+
+    given = Path(graph) if isinstance(graph, str) else graph
+    net = read_nir(given, step_us=step_us, convention=convention, reset=reset)
+    return converted(net, name=name, step_us=step_us, highest=highest, wide=wide)
+
+
+def from_spikingjelly(
+    net: Any,
+    example: Any,
+    *,
+    name: str,
+    step_us: int = 1000,
+    highest: int = 15,
+    state: Path | str | None = None,
+    wide: bool = False,
+) -> Converted:
+    """Return what a SpikingJelly module becomes, in eval mode.
+
+    example: (channels, height, width) of x, or an array of it with any axes before. state: a
+    checkpoint of its parameters (a state_dict), which is read without running code. name, step_us,
+    highest, wide: as of `from_nir`. Raises InputError that names the module which is not carried
+    over.
+    """
+    from .from_float import converted
+    from .spikingjelly_read import read_spikingjelly
+    from .torch_state import load_state
+
+    if state is not None:
+        load_state(net, Path(state))
+    shape = tuple(int(side) for side in getattr(example, "shape", example)[-3:])
+    found = read_spikingjelly(net, shape)  # type: ignore[arg-type]
+    return converted(found, name=name, step_us=step_us, highest=highest, wide=wide)

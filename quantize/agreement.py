@@ -13,7 +13,8 @@ from edgesnn.hardware.reference import trace
 from edgesnn.program import initial_state
 
 from .conversion import Converted
-from .float_net import FloatNet, Neurons
+from .float_net import FloatNet
+from .float_stages import Neurons
 
 RANDOM_STEPS = 256
 _SHARE = 0.1

@@ -1,12 +1,4 @@
-"""A trained spiking network in floats, as other frameworks have it: what importers read into.
-
-    weighted   X = W * s + b               convolution or linear map of spikes or counts
-    pool       sums, means or OR of windows
-    neurons    I = synapse I + sum of its X (I = X where there is no synapse)
-               H = keep V + gain I + current,  S = H >= theta (or >),  V = reset(H): 0, or lower
-               by drop, or H
-    potentials V = keep V + gain I + current, without spikes: the output
-    before     the spikes of a later stage, one step late
+"""A trained spiking network in floats: what importers read into.
 
 `run` is its meaning, in float64, step by step: what an integer program is compared with.
 """
@@ -15,86 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 
-Floats = NDArray[np.float64]
+from .float_stages import (
+    Before,
+    Enlarged,
+    Floats,
+    Joined,
+    Neurons,
+    Pooled,
+    Potentials,
+    Stage,
+    Weighted,
+)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Weighted:
-    """weight: (out, in / groups, kh, kw), or (out, in) of the flattened input. bias: (out,).
-
-    delays: steps by which its inputs come late: one number, or (in,) of a linear map. taps: (k,),
-    newest first: X is that of sum_j taps[j] s[t - j], as a sliding PSN filters it; None: of s.
-    """
-
-    name: str
-    input: str
-    weight: Floats
-    bias: Floats
-    stride: int = 1
-    padding: int = 0
-    groups: int = 1
-    delays: NDArray[np.int64] | int = 0
-    taps: Floats | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pooled:
-    """Windows of size x size without overlap."""
-
-    name: str
-    input: str
-    size: int
-    op: Literal["sum", "mean", "or"] = "sum"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Neurons:
-    """inputs: names of weighted maps, which are added. threshold: (channels,). keep, gain, synapse:
-    see the module's head, numbers or (channels,). strict: whether a potential equal to the
-    threshold is too low. drop: what a reset by subtraction takes off, in thresholds.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    threshold: Floats
-    keep: float | Floats = 1.0
-    gain: float | Floats = 1.0
-    current: float | Floats = 0.0
-    reset: Literal["zero", "subtract", "none"] = "zero"
-    strict: bool = False
-    synapse: float | Floats | None = None
-    drop: float | Floats = 1.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Potentials:
-    """inputs, keep, gain, current, synapse: as of Neurons. Nothing reads them: they are the end."""
-
-    name: str
-    inputs: tuple[str, ...]
-    keep: float | Floats = 1.0
-    gain: float | Floats = 1.0
-    current: float | Floats = 0.0
-    synapse: float | Floats | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What the neurons `later` fired one step before, of so many features."""
-
-    name: str
-    later: str
-    features: int
-
-
-Stage = Weighted | Pooled | Neurons | Potentials | Before
 State = dict[str, Floats]
 
 
@@ -149,10 +80,17 @@ def _shape(stage: Stage, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...
         if isinstance(stage, Neurons) and len(stage.threshold) != shape[0]:
             raise InputError(f"{stage.name}: {len(stage.threshold)} thresholds for {shape[0]}")
         return shape
+    if isinstance(stage, Joined):
+        first, second = (known[name] for name in stage.inputs)
+        if first != second:
+            raise InputError(f"{stage.name}: joins {first} and {second}, which are not alike")
+        return first
     given = known[stage.input]
-    if isinstance(stage, Pooled):
+    if isinstance(stage, Pooled | Enlarged):
         if len(given) != 3:
-            raise InputError(f"{stage.name}: pools {given}, wanted (channels, height, width)")
+            raise InputError(f"{stage.name}: reads {given}, wanted (channels, height, width)")
+        if isinstance(stage, Enlarged):
+            return given[0], given[1] * stage.factor, given[2] * stage.factor
         return given[0], given[1] // stage.size, given[2] // stage.size
     out = stage.weight.shape[0]
     if stage.weight.ndim == 2:
@@ -178,7 +116,12 @@ def _run(stage: Stage, values: Mapping[str, Floats], state: State) -> Floats:
         for name in stage.inputs[1:]:
             total = total + values[name]
         return _integrated(stage, total, state)
+    if isinstance(stage, Joined):
+        first, second = (values[name] for name in stage.inputs)
+        return first * second if stage.op == "and" else (1 - first) * second
     given = values[stage.input]
+    if isinstance(stage, Enlarged):
+        return given.repeat(stage.factor, axis=2).repeat(stage.factor, axis=3)
     if isinstance(stage, Pooled):
         size, (steps, channels, height, width) = stage.size, given.shape
         cut = given[:, :, : height // size * size, : width // size * size]

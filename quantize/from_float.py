@@ -18,20 +18,33 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import BundleError, InputError
 from edgesnn.program import (
+    Add,
     Integrate,
     Integrator,
+    Layer,
     Node,
     Pool,
     Previous,
     Program,
     Tensor,
+    Upsample,
     Value,
 )
 from edgesnn.program.check import values_of
 from edgesnn.program.kinds.integrate import KEEP_UNIT, LIMIT
 
 from .conversion import Converted, LayerReport
-from .float_net import Before, FloatNet, Floats, Neurons, Pooled, Potentials, Weighted
+from .float_net import FloatNet
+from .float_stages import (
+    Before,
+    Enlarged,
+    Floats,
+    Joined,
+    Neurons,
+    Pooled,
+    Potentials,
+    Weighted,
+)
 from .int_layers import WEIGHT_LIMIT, WIDE, LayerWriter, unit_of
 
 _MOST_BITS = 8
@@ -69,6 +82,12 @@ class _Converter:
                 self._pool(stage, shapes[stage.input])
             elif isinstance(stage, Before):
                 self._nodes.append(Previous(stage.name, stage.later, (stage.features,)))
+            elif isinstance(stage, Enlarged):
+                self._nodes.append(Upsample(stage.name, stage.input, stage.factor))
+                self._factor[stage.name] = self._factor.get(stage.input, 1.0)
+                self._layers.append(LayerReport(stage.name, f"up {stage.factor} x", "Upsample"))
+            elif isinstance(stage, Joined):
+                self._join(stage, shapes[stage.name])
             elif isinstance(stage, Neurons | Potentials):
                 self._neurons(stage)
         last = self._net.stages[-1]
@@ -112,6 +131,23 @@ class _Converter:
         folded = ", its factor in the next weights" if stage.op == "mean" else ""
         self._layers.append(LayerReport(stage.name, f"pool, {stage.op}", f"Pool{folded}"))
 
+    def _join(self, stage: Joined, shape: tuple[int, ...]) -> None:
+        """Of a b both weigh 1 and two are needed; of (1 - a) b a weighs -1 and one is needed."""
+        channels, names = shape[0], []
+        for which, source in zip("ab", stage.inputs, strict=True):
+            sign = -1 if stage.op == "iand" and which == "a" else 1
+            ones = np.ones((channels, 1, 1, 1)) if len(shape) == 3 else np.eye(channels)
+            name = f"{stage.name}_{which}"
+            self._tensors[f"w_{name}"] = (sign * ones).astype(np.int8)
+            op: Any = "conv" if len(shape) == 3 else "linear"
+            groups = channels if len(shape) == 3 else 1
+            self._nodes.append(Layer(name, source, f"w_{name}", op=op, groups=groups))
+            names.append(name)
+        needed = 2 if stage.op == "and" else 1
+        self._tensors[f"theta_{stage.name}"] = np.full(channels, needed, np.int32)
+        self._nodes.append(Add(stage.name, tuple(names), threshold=f"theta_{stage.name}"))
+        self._layers.append(LayerReport(stage.name, f"spikes, {stage.op}", "Add with a threshold"))
+
     def _neurons(self, stage: Neurons | Potentials) -> None:
         parts = [self._weighted[name] for name in stage.inputs]
         real = [
@@ -124,7 +160,7 @@ class _Converter:
         unit = np.where(peak > 0, peak / self._most, 1.0)
         if parts[0].taps is not None:  # whole too, and their unit is part of the sums' unit
             unit = unit * unit_of(parts[0].taps)
-            real = [real[0] * unit_of(parts[0].taps)]
+            real = [weight * unit_of(parts[0].taps) for weight in real]
         sums, errors = self._layer_writer.summed(stage.name, parts, real, unit)
         bias = stage.gain * np.sum([part.bias for part in parts], axis=0)
         synapse = None if stage.synapse is None else self._leak(stage.name, stage.synapse)

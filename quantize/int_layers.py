@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 from edgesnn.program import Add, Layer, Node, Tensor
 
-from .float_net import Floats, Weighted
+from .float_stages import Floats, Weighted
 
 WEIGHT_LIMIT = 127
 WIDE = 100

@@ -41,15 +41,19 @@ class Graph:
         return type(self.nodes[name]).__name__
 
 
-def read_graph(path: Path) -> Graph:
-    """Read a file; raises InputError that names what is wrong, MissingDependency without nir."""
+def read_graph(source: Path | Any) -> Graph:
+    """Read a file, or a nir.NIRGraph.
+
+    Raises InputError that names what is wrong, MissingDependency without nir.
+    """
     try:
         import nir  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingDependency('reading .nir needs nir: pip install ".[nir]"') from error
+    path = source if isinstance(source, Path) else Path("the graph")
     found = Graph(path)
     try:
-        graph = nir.read(path, type_check=False)
+        graph = nir.read(path, type_check=False) if isinstance(source, Path) else source
         edges: set[Edge] = set()
         _flatten(graph, "", found, edges, 0)
     except InputError:

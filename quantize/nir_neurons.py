@@ -14,7 +14,7 @@ import numpy as np
 from edgesnn.errors import InputError
 
 from .conventions import Convention, Reset
-from .float_net import Floats, Neurons, Potentials
+from .float_stages import Floats, Neurons, Potentials
 from .nir_values import by_channel, same_or_by_channel
 
 INTEGRATING = ("IF", "LIF", "CubaLIF", "Threshold", "LI", "CubaLI", "I")

@@ -19,16 +19,8 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 
 from .conventions import Convention, Reset, convention_of
-from .float_net import (
-    Before,
-    FloatNet,
-    Neurons,
-    Pooled,
-    Potentials,
-    Stage,
-    Weighted,
-    of_row,
-)
+from .float_net import FloatNet, of_row
+from .float_stages import Before, Neurons, Pooled, Potentials, Stage, Weighted
 from .nir_graph import PASSING, Graph, input_shape, read_graph
 from .nir_neurons import INTEGRATING, NeuronReader
 from .nir_values import both, by_channel, finite, one
@@ -42,11 +34,12 @@ _LATEST = 127
 
 
 def read_nir(
-    path: Path, *, step_us: int, convention: str = "nir", reset: str | None = None
+    path: Path | Any, *, step_us: int, convention: str = "nir", reset: str | None = None
 ) -> FloatNet:
-    """Read a .nir file; raises InputError that names the node and what is wrong with it.
+    """Read a .nir file, or a nir.NIRGraph.
 
-    step_us: of a step. convention, reset: see `conventions.py`.
+    step_us: of a step. convention, reset: see `conventions.py`. Raises InputError that names the
+    node and what is wrong with it.
     """
     way, how = convention_of(convention, reset)
     return _Reader(read_graph(path), step_us * 1e-6, way, how).net()

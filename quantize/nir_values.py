@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 
-from .float_net import Floats
+from .float_stages import Floats
 
 
 def finite(values: Any, where: str, name: str) -> Floats:

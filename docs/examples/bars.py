@@ -134,8 +134,7 @@ def with_spikingjelly(epochs: int) -> None:
     from spikingjelly.activation_based import functional, layer, neuron
 
     from edgesnn.decide.evidence import ReadoutSpec
-    from edgesnn.quantize.from_float import converted
-    from edgesnn.quantize.from_spikingjelly import from_spikingjelly
+    from edgesnn.quantize import from_spikingjelly
     from edgesnn.quantize.save import save_bundle
 
     def neurons() -> neuron.LIFNode:
@@ -151,8 +150,8 @@ def with_spikingjelly(epochs: int) -> None:
         neurons(),
     )
     trained(net, functional.reset_net, epochs)
-    carried = from_spikingjelly(net.eval(), (2, SIDE, SIDE))
-    made = converted(carried, name="bars_sj", step_us=STEP_US, highest=HIGHEST)
+    shape = (2, SIDE, SIDE)
+    made = from_spikingjelly(net.eval(), shape, name="bars_sj", step_us=STEP_US, highest=HIGHEST)
     for row in made.layers:
         print(f"{row.was}: {row.became}")
     levels = tuple(min(count, HIGHEST) for count in range(256))

@@ -13,7 +13,8 @@ nir = pytest.importorskip("nir")
 from edgesnn.errors import InputError  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
 from edgesnn.quantize.agreement import compared  # noqa: E402
-from edgesnn.quantize.float_net import FloatNet, Neurons, Weighted  # noqa: E402
+from edgesnn.quantize.float_net import FloatNet  # noqa: E402
+from edgesnn.quantize.float_stages import Neurons, Weighted  # noqa: E402
 from edgesnn.quantize.from_float import converted  # noqa: E402
 from edgesnn.quantize.nir_read import read_nir  # noqa: E402
 

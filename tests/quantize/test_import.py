@@ -23,7 +23,8 @@ from edgesnn.events import events_from_arrays  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
 from edgesnn.program import Integrate, Pool  # noqa: E402
 from edgesnn.quantize.agreement import compared  # noqa: E402
-from edgesnn.quantize.float_net import FloatNet, Neurons, Pooled, Weighted  # noqa: E402
+from edgesnn.quantize.float_net import FloatNet  # noqa: E402
+from edgesnn.quantize.float_stages import Neurons, Pooled, Weighted  # noqa: E402
 from edgesnn.quantize.from_float import converted  # noqa: E402
 from edgesnn.quantize.nir_read import read_nir  # noqa: E402
 from edgesnn.sources.bs2 import bs2_from_events  # noqa: E402

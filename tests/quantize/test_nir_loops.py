@@ -17,7 +17,7 @@ from edgesnn.errors import InputError  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
 from edgesnn.program import Fire, Integrate, Layer, Previous, Program  # noqa: E402
 from edgesnn.quantize.agreement import compared, random_clip  # noqa: E402
-from edgesnn.quantize.float_net import Neurons  # noqa: E402
+from edgesnn.quantize.float_stages import Neurons  # noqa: E402
 from edgesnn.quantize.from_float import converted  # noqa: E402
 from edgesnn.quantize.nir_read import read_nir  # noqa: E402
 from edgesnn.quantize.nir_write import nir_graph  # noqa: E402

@@ -25,7 +25,7 @@ def test_a_spikingjelly_network() -> None:
     pytest.importorskip("spikingjelly")
     from spikingjelly.activation_based import functional, layer, neuron
 
-    from edgesnn.quantize.from_spikingjelly import from_spikingjelly
+    from edgesnn.quantize.spikingjelly_read import read_spikingjelly
 
     torch.manual_seed(0)
     module = torch.nn.Sequential(
@@ -46,7 +46,7 @@ def test_a_spikingjelly_network() -> None:
     for weighted in (module[4], module[9]):
         weighted.weight.data.mul_(4)
     module.eval()
-    net = from_spikingjelly(module, SHAPE)
+    net = read_spikingjelly(module, SHAPE)
     xs = inputs(80)
     with torch.no_grad():
         wanted = torch.stack([module(torch.tensor(x[None], dtype=torch.float32)) for x in xs])
@@ -66,7 +66,7 @@ def test_sliding_psns_step_by_step_and_all_at_once(bias: float) -> None:
     pytest.importorskip("spikingjelly")
     from spikingjelly.activation_based import functional, layer, neuron
 
-    from edgesnn.quantize.from_spikingjelly import from_spikingjelly
+    from edgesnn.quantize.spikingjelly_read import read_spikingjelly
 
     torch.manual_seed(1)
     module = torch.nn.Sequential(
@@ -80,7 +80,7 @@ def test_sliding_psns_step_by_step_and_all_at_once(bias: float) -> None:
     module[0].weight.data.mul_(3)
     module[3].weight.data.mul_(8)
     module[1].bias.data.fill_(bias)
-    net = from_spikingjelly(module, SHAPE)
+    net = read_spikingjelly(module, SHAPE)
     xs = inputs(60)
     with torch.no_grad():
         wanted = module(torch.tensor(xs[:, None], dtype=torch.float32))[:, 0].numpy()
@@ -109,12 +109,11 @@ class Kind:
         (Kind("SlidingPSN"), "neurons follow Conv2d or Linear"),
         (Kind("IFNode", v_reset=0.0), "neurons follow Conv2d or Linear"),
         (Kind("BatchNorm2d"), "there are none before it"),
-        (Kind("Mine", parts={"a": Kind("Flatten"), "b": Kind("Flatten")}), "whose order its code"),
         (Kind("Flatten"), "holds nothing"),
     ],
 )
 def test_modules_that_are_not_carried_over_are_named(module: Any, message: str) -> None:
-    from edgesnn.quantize.from_spikingjelly import from_spikingjelly
+    from edgesnn.quantize.spikingjelly_read import read_spikingjelly
 
     with pytest.raises(InputError, match=message):
-        from_spikingjelly(module, SHAPE)
+        read_spikingjelly(module, SHAPE)
