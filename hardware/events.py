@@ -141,6 +141,7 @@ class EventsModel:
                 getattr(node, "keep", 0),
                 pointer(drop),
                 pointer(leak),
+                getattr(node, "most", 1),
             )
         )
         if isinstance(node, Layer):

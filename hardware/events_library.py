@@ -24,7 +24,7 @@ _CALLS: dict[str, tuple[type | None, list[type]]] = {
         _INT,
         [
             *(c_void_p, _INT, _INT, _INT, c_void_p, _INT, _INT, _INT),
-            *(c_void_p, c_void_p, _INT, c_void_p, c_void_p),
+            *(c_void_p, c_void_p, _INT, c_void_p, c_void_p, _INT),
         ],
     ),
     "engine_weights": (

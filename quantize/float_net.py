@@ -27,6 +27,8 @@ from .float_stages import (
 )
 
 State = dict[str, Floats]
+_TIE = 1e-12
+"""A potential of so many thresholds, and a little less by rounding, is as many spikes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,18 +203,21 @@ def _integrated(stage: Neurons | Potentials, sums: Floats, state: State) -> Floa
         if not isinstance(stage, Neurons):
             found[t] = v
             continue
-        fired = v > theta if stage.strict else v >= theta
+        if stage.most > 1:
+            fired = np.clip(np.floor(v / theta + _TIE), 0, stage.most)
+        else:
+            fired = (v > theta if stage.strict else v >= theta).astype(np.float64)
         found[t] = fired
         if stage.reset == "zero":
-            v = np.where(fired, 0.0, v)
+            v = np.where(fired > 0, 0.0, v)
         elif stage.reset == "subtract":
-            v = np.where(fired, v - drop, v)
+            v = v - fired * drop
     state[stage.name], state[f"synapse {stage.name}"] = v, i
     return found
 
 
-def of_row(stage: Stage, features: int) -> Stage:
-    """Return a stage whose reading of (features,) reads (2, 1, features): OFF counts nothing."""
+def of_pixels(stage: Stage) -> Stage:
+    """Return a stage whose reading of (n,) reads (2, h, w) of n pixels: OFF counts nothing."""
     if getattr(stage, "input", "") != "x":
         return stage
     if not isinstance(stage, Weighted) or stage.weight.ndim != 2:

@@ -4,7 +4,7 @@
     pool       sums, means or OR of windows
     neurons    I = synapse I + sum of its X (I = X where there is no synapse)
                H = keep V + gain I + current,  S = H >= theta (or >),  V = reset(H): 0, or lower
-               by drop, or H
+               by drop, or H; with most > 1 S = clip(floor(H / theta), 0, most)
     potentials V = keep V + gain I + current, without spikes: the output
     before     the spikes of a later stage, one step late
     joined     two stages' spikes, both at once or one without the other
@@ -57,7 +57,8 @@ class Pooled:
 class Neurons:
     """inputs: names of weighted maps, which are added. threshold: (channels,). keep, gain, synapse:
     see the module's head, numbers or (channels,). strict: whether a potential equal to the
-    threshold is too low. drop: what a reset by subtraction takes off, in thresholds.
+    threshold is too low. drop: what a reset by subtraction takes off, in thresholds. most: spikes
+    in a step.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Neurons:
     strict: bool = False
     synapse: float | Floats | None = None
     drop: float | Floats = 1.0
+    most: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

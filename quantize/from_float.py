@@ -187,13 +187,16 @@ class _Converter:
                 drop = f"drop_{stage.name}"
                 taken = np.rint(theta * stage.drop)
                 self._tensors[drop] = np.clip(taken, 1, LIMIT).astype(np.int32)
-            how = {"bits": finer, "reset": stage.reset, "drop": drop, **leak}
+            how = {"bits": finer, "reset": stage.reset, "drop": drop, "most": stage.most, **leak}
             self._nodes.append(Integrate(stage.name, own, name, current, **how))
         else:
             self._nodes.append(Integrator(stage.name, own, current, bits=finer, **leak))
         told = "" if synapse is None else f", its current keeps {_range(synapse)} / {KEEP_UNIT}"
         kept = "" if keep.min() == KEEP_UNIT else f", keeps {_range(keep)} / {KEEP_UNIT}"
         reset = f", reset {stage.reset}" if isinstance(stage, Neurons) else ""
+        if isinstance(stage, Neurons) and stage.most > 1:
+            reset += f", up to {stage.most} spikes a step"
+            self._notes.append(f"{stage.name}: a step's spikes beyond {stage.most} are left out")
         if isinstance(stage, Neurons) and np.any(stage.drop != 1.0):
             reset += f" {_range(np.atleast_1d(stage.drop))} thresholds (late)"
         self._layers.append(

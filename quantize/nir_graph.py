@@ -150,8 +150,10 @@ def input_shape(graph: Graph, name: str) -> tuple[int, int, int]:
     """Return (channels, height, width) of the input; features are (n, 1, 1). Raises InputError."""
     found = getattr(graph.nodes[name], "input_type", {}) or {}
     shape = tuple(int(n) for n in np.ravel(found.get("input", ())))
-    if not shape:  # some writers leave it out: what reads it says
-        shape = _shape_wanted(graph, name)
+    # Some writers leave it out, or tell time and batch with it: what reads it says.
+    wanted = _shape_wanted(graph, name)
+    if wanted and shape[-1:] in ((), wanted):
+        shape = wanted
     if len(shape) == 1:
         shape = (shape[0], 1, 1)
     if len(shape) == 2:  # channels and a length: what Conv1d takes

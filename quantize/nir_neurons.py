@@ -39,11 +39,15 @@ class NeuronReader:
         keep: float | Floats = 1.0
         gain = same_or_by_channel(node.r, where, "r")
         if kind not in ("IF", "I"):
-            keep, share = self._leak(node, "tau_mem" if kind.startswith("Cuba") else "tau", where)
+            keep, share, of_synapse = self._leak(
+                node, "tau_mem" if kind.startswith("Cuba") else "tau", where
+            )
             gain = gain * share
+            if kind == "LI" and self._way.gain == "rockpool":  # its synapse without neurons
+                gain = gain * of_synapse
         synapse = None
         if kind.startswith("Cuba"):
-            synapse, share = self._leak(node, "tau_syn", where)
+            synapse, _, share = self._leak(node, "tau_syn", where)
             gain = gain * share * same_or_by_channel(getattr(node, "w_in", 1.0), where, "w_in")
         if kind in _ENDS:
             if np.any(rest):
@@ -52,7 +56,8 @@ class NeuronReader:
         self._check_v_reset(node, rest, where)
         # Potentials are counted from where the neuron rests.
         theta = by_channel(node.v_threshold, where, "v_threshold") - rest
-        current, reset, drop = self._metadata(getattr(node, "metadata", None) or {}, theta, where)
+        said = getattr(node, "metadata", None) or {}
+        current, reset, drop = self._metadata(said, theta, where)
         if self._reset == "late":
             if not np.all(keep):
                 raise InputError(f"{where}: nothing of a potential is left; reset cannot be late")
@@ -68,6 +73,7 @@ class NeuronReader:
             strict=self._way.strict,
             synapse=synapse,
             drop=drop,
+            most=max(self._way.most, int(np.max(said.get("most", 1)))),
         )
 
     def _check_v_reset(self, node: Any, rest: float | Floats, where: str) -> None:
@@ -105,11 +111,11 @@ class NeuronReader:
                 return current, reset, drop
         raise InputError(f"{where}: reset {name[:40]!r} in its metadata is none of {_RESETS}")
 
-    def _leak(self, node: Any, name: str, where: str) -> tuple[float | Floats, float | Floats]:
-        """Return what a step leaves, and the share of its input that comes in."""
+    def _leak(
+        self, node: Any, name: str, where: str
+    ) -> tuple[float | Floats, float | Floats, float | Floats]:
+        """Return what a step leaves, and what r or a synapse's input is multiplied with."""
         tau = same_or_by_channel(getattr(node, name), where, name)
-        if isinstance(tau, float):
-            keep = self._way.keep(tau, self._dt, where, name)
-            return keep, 1 - keep
-        keeps = np.array([self._way.keep(float(each), self._dt, where, name) for each in tau])
-        return keeps, 1 - keeps
+        each = [self._way.keep(float(one), self._dt, where, name) for one in np.atleast_1d(tau)]
+        keep = each[0] if isinstance(tau, float) else np.array(each)
+        return keep, *self._way.gains(keep, tau, self._dt)

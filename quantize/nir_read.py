@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 
 from .conventions import Convention, Reset, convention_of
-from .float_net import FloatNet, of_row
+from .float_net import FloatNet, of_pixels
 from .float_stages import Before, Neurons, Pooled, Potentials, Stage, Weighted
 from .nir_graph import PASSING, Graph, input_shape, read_graph
 from .nir_neurons import INTEGRATING, NeuronReader
@@ -34,15 +34,21 @@ _LATEST = 127
 
 
 def read_nir(
-    path: Path | Any, *, step_us: int, convention: str = "nir", reset: str | None = None
+    path: Path | Any,
+    *,
+    step_us: int,
+    convention: str = "nir",
+    reset: str | None = None,
+    size: tuple[int, int] | None = None,
 ) -> FloatNet:
     """Read a .nir file, or a nir.NIRGraph.
 
-    step_us: of a step. convention, reset: see `conventions.py`. Raises InputError that names the
+    step_us: of a step. convention, reset: see `conventions.py`. size: (width, height) of the sensor
+    whose pixels features are, ON events alone or OFF and ON. Raises InputError that names the
     node and what is wrong with it.
     """
     way, how = convention_of(convention, reset)
-    return _Reader(read_graph(path), step_us * 1e-6, way, how).net()
+    return _Reader(read_graph(path), step_us * 1e-6, way, how).net(size)
 
 
 class _Reader:
@@ -58,7 +64,7 @@ class _Reader:
         self._scaled: dict[str, float] = {}  # of Scales of spikes: the factor
         self._notes: list[str] = []
 
-    def net(self) -> FloatNet:
+    def net(self, size: tuple[int, int] | None) -> FloatNet:
         """Return the network; raises InputError."""
         graph = self._graph
         for names, what in ((graph.inputs, "input"), (graph.outputs, "output")):
@@ -79,7 +85,19 @@ class _Reader:
             raise InputError(f"{self._path}: what {end} reads is not the end of the graph")
         stages = [self._closed(stage) for stage in self._stages]
         if features:
-            shape, stages = (2, 1, features), [of_row(stage, features) for stage in stages]
+            width, height = size or (features, 1)
+            if features not in (width * height, 2 * width * height):
+                raise InputError(
+                    f"{self._path} takes {features} features; {width} x {height} pixels are "
+                    f"{width * height}, or {2 * width * height} with OFF and ON"
+                )
+            shape = (2, height, width)
+            if features == width * height:
+                stages = [of_pixels(stage) for stage in stages]
+        elif size is not None and size != shape[:0:-1]:
+            raise InputError(
+                f"{self._path} takes {shape[2]} x {shape[1]} pixels, not {size[0]} x {size[1]}"
+            )
         net = FloatNet(shape, tuple(stages), self._path.name, tuple(self._notes))
         net.shapes()
         return net

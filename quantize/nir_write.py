@@ -230,6 +230,8 @@ class _Writer:
             current = _wide(tensors[node.current], shape)
             if (keep < 1).any():
                 self.differences.append(f"{node.name}: potentials are rounded towards 0")
+            if node.most > 1:
+                self.differences.append(f"{node.name}: several spikes in a step (in metadata)")
             if node.reset != "zero":
                 self.differences.append(
                     f"{node.name}: reset {node.reset!r}, which NIR cannot say (it is metadata)"
@@ -244,6 +246,7 @@ class _Writer:
             "reset": getattr(node, "reset", "zero"),
             "drop": _wide(tensors[getattr(node, "drop", None) or node.threshold], shape) / unit,
             "fires_once": isinstance(node, Fire),
+            "most": getattr(node, "most", 1),
         }
         zero, limit = np.zeros(shape), (theta - 0.5) / unit
         if (keep == 1).all():

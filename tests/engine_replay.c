@@ -8,7 +8,7 @@ plan_t *engine_plan(int32_t, int32_t, int32_t, int32_t);
 void engine_free_plan(plan_t *);
 void engine_shape(plan_t *, int32_t, int32_t, int32_t, int32_t, int32_t);
 int32_t engine_node(plan_t *, int32_t, int32_t, int32_t, const int32_t *, int32_t, int32_t, int32_t,
-                    const int32_t *, const int32_t *, int32_t, const int32_t *, const int32_t *);
+                    const int32_t *, const int32_t *, int32_t, const int32_t *, const int32_t *, int32_t);
 int32_t engine_weights(plan_t *, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t,
                        int32_t, const int16_t *, int32_t, int64_t, const int32_t *,
                        const int32_t *, const int32_t *, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t);
@@ -89,7 +89,7 @@ int main(int count, char **name)
         case 1: engine_shape(plan, I(1), I(2), I(3), I(4), I(5)); break;
         case 2:
             differ += engine_node(plan, I(1), I(2), I(3), P(4, int32_t), I(5), I(6), I(7),
-                                  P(8, int32_t), P(9, int32_t), I(10), P(11, int32_t), P(12, int32_t)) != 0;
+                                  P(8, int32_t), P(9, int32_t), I(10), P(11, int32_t), P(12, int32_t), I(13)) != 0;
             break;
         case 3:
             differ += engine_weights(plan, I(1), I(2), I(3), I(4), I(5), I(6), I(7),

@@ -117,7 +117,8 @@ class Builder:
             keep, leak = KEEP_UNIT, f"leak_{name}"
             self.tensors[leak] = self.rng.integers(0, KEEP_UNIT + 1, len(theta)).astype(np.int32)
         tensors = f"theta_{name}", f"current_{name}"
-        return self.add(Integrate(name, source, *tensors, keep, bits, reset, drop, leak))
+        most = int(self.rng.choice([1, 1, 3, 200])) if drop is None else 1
+        return self.add(Integrate(name, source, *tensors, keep, bits, reset, drop, leak, most))
 
     def spiking(self, node: Layer | Add) -> str:
         """Add the node with thresholds at about the 75 % quantile of its own sums."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgesnn.cli.import_ends import OPTIONS as ENDS
+from edgesnn.cli.import_ends import encoder_of, hearing_of, input_typed, latency_of, readout_of
 from edgesnn.cli.options import JSON
 from edgesnn.cli.parsing import Given
 from edgesnn.errors import InputError
@@ -35,7 +37,11 @@ OPTIONS = (
     Option("--step-us", "Length of a step.", int, default=1000, least=1, most=1_000_000),
     Option("--labels", "A file with a class's name on each line.", Path, metavar="FILE"),
     Option("--calibrate", "Labelled recordings to compare on.", Path, metavar="DIR"),
-    Option("--convention", "Whose graph it is: nir, sinabs, snntorch or norse.", default="nir"),
+    Option(
+        "--convention",
+        "Whose graph it is: nir, sinabs, rockpool, snntorch or norse.",
+        default="nir",
+    ),
     Option("--reset", "After a spike: zero, subtract or late (the convention's).", metavar="HOW"),
     Option(
         "--weights",
@@ -50,6 +56,7 @@ OPTIONS = (
         least=1,
         most=255,
     ),
+    *ENDS,
     JSON,
 )
 
@@ -68,15 +75,24 @@ def import_net(given: Given) -> None:
     if given["weights"] not in _WEIGHTS:
         raise InputError(f"--weights {shown(given['weights'])} is none; give {', '.join(_WEIGHTS)}")
     check_plain(path)
+    fed = input_typed(given["input"])
+    if fed.kind != "events" and given["calibrate"] is not None:
+        raise InputError(
+            f"--calibrate takes recordings of events; leave it out with --input {fed.kind}"
+        )
     net = read_nir(
-        path, step_us=given["step_us"], convention=given["convention"], reset=given["reset"]
+        path,
+        step_us=given["step_us"],
+        convention=given["convention"],
+        reset=given["reset"],
+        size=fed.size,
     )
     made, clips = _converted(net, out.stem, given)
     labels = _labels(given["labels"], int(np.prod(made.program.output_shape)))
-    bundle, answers = _saved(out, made, labels, net, None), None
+    bundle, answers = _saved(out, made, labels, net, None, given), None
     if clips:
         answers = _answers(net, bundle, clips)
-        bundle = _saved(out, made, labels, net, answers)
+        bundle = _saved(out, made, labels, net, answers, given)
     report = {
         "bundle": str(out),
         "layers": [row_of(layer) for layer in made.layers],
@@ -143,7 +159,8 @@ def _clips(folder: Path, made: Converted) -> list[tuple[NDArray[np.uint8], int]]
     from edgesnn.senses.encoder import Encoder
     from edgesnn.sources.reading import read_recording
 
-    program, spec = made.program, _encoder(made)
+    program = made.program
+    spec = encoder_of(program)
     encoder = Encoder(spec, program.input_shape, spec.sensor)
     found = []
     for recording in read_labels(folder, int(np.prod(program.output_shape))):
@@ -151,19 +168,6 @@ def _clips(folder: Path, made: Converted) -> list[tuple[NDArray[np.uint8], int]]
         steps = slice_recording(events, program)[:_LONGEST_STEPS]
         found.append((np.stack([encoder.encode(step.events) for step in steps]), recording.label))
     return found
-
-
-def _encoder(made: Converted) -> Any:
-    from edgesnn.senses.encoder import EncoderSpec
-
-    channels, height, width = made.program.input_shape
-    if channels != 2:
-        raise InputError(
-            f"the network {made.program.name} takes x of {channels} x {height} x {width}; events "
-            "have two channels, OFF and ON"
-        )
-    levels = tuple(min(count, made.program.input_high) for count in range(256))
-    return EncoderSpec((width, height), levels)
 
 
 def _answers(
@@ -204,21 +208,12 @@ def _saved(
     labels: tuple[str, ...],
     net: FloatNet,
     answers: dict[str, Any] | None,
+    given: Given,
 ) -> Bundle:
     from edgesnn.cli.import_report import row_of
-    from edgesnn.decide.evidence import ReadoutSpec
     from edgesnn.quantize.card import program_facts
     from edgesnn.quantize.save import save_bundle
 
-    readout = ReadoutSpec(
-        labels=labels,
-        scale=4.0,
-        decay_shift=8,
-        enter=0.9,
-        leave=0.5,
-        quiet_events=5,
-        quiet_us=200_000,
-    )
     card = {
         "task": f"imported from {shown(net.about)}",
         "licence": "that of the network",
@@ -227,4 +222,14 @@ def _saved(
         "answers": answers,
         **program_facts(made.program),
     }
-    return save_bundle(out.parent, out.stem, made.program, _encoder(made), readout, card)
+    program, kind, steps = made.program, input_typed(given["input"]).kind, given["steps"]
+    return save_bundle(
+        out.parent,
+        out.stem,
+        program,
+        encoder_of(program),
+        readout_of(given["readout"], program, labels, steps),
+        card,
+        hearing=hearing_of(program) if kind == "sound" else None,
+        latency=latency_of(program, steps) if kind == "image" else None,
+    )

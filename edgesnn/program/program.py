@@ -131,8 +131,8 @@ def _entry(node: Node) -> dict[str, Any]:
     """Return a node as JSON values; what came to a kind later and is not there is not told."""
     assert is_dataclass(node)
     fields = asdict(node)
-    for name in ("delays", "drop", "leak"):
-        if fields.get(name, "") is None:
+    for name, without in (("delays", None), ("drop", None), ("leak", None), ("most", 1)):
+        if name in fields and fields[name] == without:
             del fields[name]
     return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 

@@ -63,6 +63,7 @@ typedef struct {
     int32_t *current, keep;        /* neurons with a leak; per neuron */
     int32_t *leak;                 /* what each keeps; NULL: all keep as much */
     int32_t *drop;                 /* integrate: what a reset by subtraction takes off */
+    int32_t most;                  /* integrate: spikes in a step */
     int32_t past;                  /* inputs of its state, without the newest: layer, previous */
     int32_t slots;                 /* inputs remembered, with the newest */
     /* layer */

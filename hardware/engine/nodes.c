@@ -172,6 +172,36 @@ HOT static void leaky(const plan_t *plan, const node_t *node, memory_t *m, const
     m->settled = !changed && !x->active;
 }
 
+/* Up to `most` spikes in a step: as many thresholds as fit into the potential. */
+HOT static void integrate_counts(const plan_t *plan, const node_t *node, memory_t *m,
+                                 const value_t *x, value_t *y)
+{
+    const int32_t size = plan->shape[node->out].size;
+    int32_t *restrict membrane = m->membrane;
+    const int32_t *restrict sum = x->sum, *restrict theta = node->theta;
+    const int32_t *restrict current = node->current, *restrict leak = node->leak;
+    const int32_t keep = node->keep, unit = 1 << node->size, reset = node->choice;
+    uint8_t *restrict counts = y->dense;
+    int32_t changed = 0;
+    if (m->settled && !x->active) {
+        forget(y);
+        return;
+    }
+    for (int32_t i = 0; i < size; i++) {
+        const int32_t before = membrane[i];
+        const int32_t h = charged(before, leak ? leak[i] : keep, sum[i] * unit + current[i], LIMIT);
+        int32_t count = h >= theta[i] ? h / theta[i] : 0;
+        count = count > node->most ? node->most : count;
+        const int32_t left = reset == BY_SUBTRACTION ? h - count * theta[i] : h;
+        const int32_t after = count && reset == TO_ZERO ? 0 : left;
+        changed |= (after != before) | count;
+        membrane[i] = after;
+        counts[i] = (uint8_t)count;
+    }
+    list_events(size, y);
+    m->settled = !changed && !x->active;
+}
+
 HOT static void integrate(const plan_t *plan, const node_t *node, memory_t *m, const value_t *x,
                           value_t *y)
 {
@@ -251,7 +281,10 @@ void node_step(const plan_t *plan, const node_t *node, memory_t *m, value_t *val
     case ADD: add(plan, node, m, values, y); break;
     case FIRE: fire(plan, node, m, x, y); break;
     case LEAKY: leaky(plan, node, m, x, y); break;
-    case INTEGRATE: integrate(plan, node, m, x, y); break;
+    case INTEGRATE:
+        if (node->most > 1) integrate_counts(plan, node, m, x, y);
+        else integrate(plan, node, m, x, y);
+        break;
     case INTEGRATOR: integrator(plan, node, m, x, y); break;
     case PREVIOUS: previous(plan, node, m, y); break;
     }

@@ -78,12 +78,12 @@ static int per_neuron(plan_t *plan, int32_t **to, const int32_t *of_channel, con
 API int32_t engine_node(plan_t *plan, int32_t at, int32_t kind, int32_t out, const int32_t *input,
                         int32_t inputs, int32_t size, int32_t choice, const int32_t *theta,
                         const int32_t *current, int32_t keep, const int32_t *drop,
-                        const int32_t *leak)
+                        const int32_t *leak, int32_t most)
 {
     node_t *n = plan->node + at;
     const int32_t channels = plan->shape[out].channels;
     n->kind = (kind_t)kind, n->out = out, n->inputs = inputs;
-    n->size = size, n->choice = choice, n->keep = keep;
+    n->size = size, n->choice = choice, n->keep = keep, n->most = most;
     n->past = kind == PREVIOUS, n->slots = n->past + 1;
     if (COPY(n->input, input, inputs)) return -1;
     if (current && per_neuron(plan, &n->current, current, plan->shape + out)) return -1;

@@ -93,8 +93,8 @@ def _integrate(program: Program, node: Integrate) -> tuple[str, str]:
         return "own", "stock LIF keeps 64ths and resets to 0"
     if len(np.unique(theta)) > 1:
         return "own", "stock LIF has one threshold"
-    if node.leak is not None:
-        return "own", "stock LIF has one leak"
+    if node.leak is not None or node.most > 1:
+        return "own", "stock LIF has one leak, and fires once in a step"
     unit = 1 << LIF_BITS
     if (int(theta[0]) - 1) % unit or int(theta[0]) // unit > MOST_THRESHOLD:
         return "own", "its threshold is no whole unit of stock LIF"

@@ -110,6 +110,67 @@ def test_norse(tmp_path: Path) -> None:
     assert wanted.any() and (found == wanted).mean() > 0.999
 
 
+def stepped(module: Any, torch: Any) -> np.ndarray:
+    """What a module that takes (batch, time, features) gives."""
+    with torch.no_grad():
+        found = module(torch.tensor(inputs()[None, :, 1, 0], dtype=torch.float32))
+    found = found[0] if isinstance(found, tuple) else found
+    return found.reshape(STEPS, -1).numpy()
+
+
+def check_peer(graph: Any, folder: Path, wanted: np.ndarray, convention: str) -> None:
+    """All spikes in floats, and nearly all in integers, several in a step among them."""
+    nir.write(folder / "a.nir", graph)
+    net = read_nir(folder / "a.nir", step_us=1000, convention=convention)
+    assert wanted.max() > 1 and (net.run(inputs())["n_3"] == wanted).mean() > 0.999
+    made = converted(net, name="a", step_us=1000, highest=1, wide=True)
+    told = compared(net, made, [inputs()])
+    assert min(row.agreement for row in told.layers if row.agreement is not None) > 0.97
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_sinabs(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("sinabs")
+    from sinabs import layers
+    from sinabs.nir import to_nir
+
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(12, 20),
+        layers.LIF(torch.linspace(3.0, 20.0, 20), spike_threshold=torch.ones(20), norm_input=False),
+        torch.nn.Linear(20, 5),
+        layers.LIF(torch.full((5,), 8.0), spike_threshold=torch.full((5,), 0.6), norm_input=False),
+    )
+    for part in (module[0], module[2]):
+        part.weight.data.mul_(2.5)
+    wanted = stepped(module, torch)
+    graph = to_nir(module, torch.zeros(1, STEPS, 12))
+    check_peer(graph, tmp_path, wanted, "sinabs")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rockpool(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("rockpool")
+    from rockpool.nn.combinators import Sequential
+    from rockpool.nn.modules import LIFTorch, LinearTorch
+    from rockpool.nn.modules.torch.nir import to_nir
+
+    torch.manual_seed(0)
+    module = Sequential(
+        LinearTorch((12, 20)),
+        LIFTorch(20, tau_mem=0.01, tau_syn=0.004, dt=0.001),
+        LinearTorch((20, 5)),
+        LIFTorch(5, tau_mem=0.02, tau_syn=0.002, dt=0.001),
+    )
+    for part in (module[0], module[2]):
+        part.weight.data.mul_(1.2)
+    wanted = stepped(module, torch)
+    graph = to_nir(module)
+    check_peer(graph, tmp_path, wanted, "rockpool")
+
+
 def late(keep: float) -> FloatNet:
     """Neurons of whole numbers whose reset by subtraction comes a step late."""
     rng = np.random.default_rng(1)
@@ -136,7 +197,7 @@ def test_a_late_reset_is_a_larger_one_at_once(keep: float) -> None:
 
 def test_what_is_no_convention_or_reset(tmp_path: Path) -> None:
     for convention, reset, said in (
-        ("lava", None, "--convention lava is none; give one of nir, sinabs, snntorch, norse"),
+        ("lava", None, "--convention lava is none; give one of nir, sinabs, rockpool, snntorch"),
         ("nir", "soft", "--reset soft is none; give one of zero, subtract, late"),
     ):
         with pytest.raises(InputError, match=said):

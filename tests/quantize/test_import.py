@@ -97,19 +97,19 @@ def test_each_reset_and_convention(tmp_path: Path) -> None:
     path = graph(tmp_path / "a.nir")
     plain = read_nir(path, step_us=1000)
     lower = read_nir(path, step_us=1000, reset="subtract")
-    exact = read_nir(path, step_us=1000, convention="sinabs")
+    exact = read_nir(path, step_us=1000, convention="rockpool")
     (leak,) = [s for s in plain.stages if isinstance(s, Neurons) and s.keep < 1]
     (other,) = [s for s in exact.stages if isinstance(s, Neurons) and s.keep < 1]
     assert (leak.keep, leak.gain) == pytest.approx((0.75, 1.0))
     assert other.keep == pytest.approx(np.exp(-0.25)) and other.gain == pytest.approx(
-        4 * (1 - np.exp(-0.25))
+        4 * 0.25 / np.exp(-0.25)
     )
     assert {s.reset for s in lower.stages if isinstance(s, Neurons)} == {"subtract"}
     for net in (lower, exact):
         made = converted(net, name="a", step_us=1000, highest=3)
         told = compared(net, made, [inputs(120)])
         assert min(layer.agreement for layer in told.layers if layer.agreement is not None) > 0.99
-    assert "a leak of 0.778801 a step became 3190 / 4096" in made.approximations[0]
+    assert any("a leak of 0.778801 a step became 3190 / 4096" in s for s in made.approximations)
 
 
 @pytest.mark.parametrize("seed", range(4))

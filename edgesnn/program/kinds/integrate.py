@@ -2,7 +2,7 @@
 or none, and a constant current.
 
     H[t] = clip(trunc(keep V[t-1] / 4096) + 2**bits X[t] + current, -2**30, 2**30)
-    S[t] = H[t] >= theta
+    S[t] = H[t] >= theta            or, up to `most` spikes, clip(H[t] div theta, 0, most)
     V[t] = H[t] (1 - S[t])            reset "zero"
          = H[t] - drop S[t]           reset "subtract"; drop is theta unless it is given
          = H[t]                       reset "none"
@@ -10,14 +10,15 @@ or none, and a constant current.
 Potentials, thresholds and currents have `bits` bits below the unit of the sums. keep = 4096 is a
 neuron without leak. With 6 bits, reset "zero" and keep = 4096 - dv it is Loihi's own neuron
 (Davies et al., IEEE Micro 2018). A reset by subtraction that comes a step late, as snnTorch does
-it, is one of drop = theta 4096 / keep at once: what the leak leaves of it is theta. A neuron may
-fire without input: then the network never rests.
+it, is one of drop = theta 4096 / keep at once: what the leak leaves of it is theta. Several spikes
+in a step are how sinabs and Rockpool step neurons by default. A neuron may fire without input: then
+the network never rests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -42,6 +43,7 @@ KEEP_UNIT = 4096
 """What `Integrate.keep` is a share of."""
 LIMIT = 2**30
 MOST_BITS = 16
+MOST_SPIKES = 255
 RESETS = ("zero", "subtract", "none")
 
 
@@ -53,7 +55,8 @@ class Integrate(Node):
     current: int32 tensor (channels,), in the same unit, added in every step.
     keep: what is left of a potential after a step, in 4096ths, 0 to 4096. bits, reset: see above.
     drop: int32 tensor (channels,), 1 to 2**30, for reset "subtract"; None: the threshold.
-    leak: int32 tensor (channels,) in the place of keep, which is 4096 then.
+    leak: int32 tensor (channels,) in the place of keep, which is 4096 then. most: spikes in a step,
+    1 to 255; with more than one a reset by subtraction takes off the threshold.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Integrate(Node):
     reset: Literal["zero", "subtract", "none"] = "zero"
     drop: str | None = None
     leak: str | None = None
+    most: int = 1
     kind: Literal["integrate"] = "integrate"
 
     @property
@@ -82,13 +86,17 @@ class Integrate(Node):
         theta = tensors[self.threshold].astype(np.int64)
         if theta.min() < 1 or theta.max() > LIMIT:
             raise BundleError(f"{self.name}: thresholds go from 1 to {LIMIT}")
+        if not 1 <= self.most <= MOST_SPIKES or (self.most > 1 and self.drop is not None):
+            raise BundleError(
+                f"{self.name}: most is {self.most}, wanted 1 to {MOST_SPIKES}, and 1 beside a drop"
+            )
         if self.drop is not None:
             drop = tensor_of(tensors, self.name, self.drop, "int32", 1)
             if self.reset != "subtract" or drop.shape != theta.shape:
                 raise BundleError(f"{self.name}: drop is one a channel, for reset 'subtract'")
             if drop.min() < 1 or drop.max() > LIMIT:
                 raise BundleError(f"{self.name}: drops go from 1 to {LIMIT}")
-        return value
+        return replace(value, high=self.most)
 
     def ports(self, known: Known) -> dict[str, StatePort]:
         """membrane_<name>: potentials, int32."""
@@ -117,12 +125,15 @@ class Integrate(Node):
         for t, x in enumerate(given[0]):
             total = kept(membrane, keep) + (x << self.bits) + current
             membrane = np.clip(total, -LIMIT, LIMIT)
-            fired = membrane >= theta
+            if self.most > 1:
+                fired = np.clip(membrane // theta, 0, self.most)
+            else:
+                fired = (membrane >= theta).astype(np.int32)
             spikes[t] = fired
             if self.reset == "zero":
-                membrane = np.where(fired, np.int32(0), membrane)
+                membrane = np.where(fired > 0, np.int32(0), membrane)
             elif self.reset == "subtract":
-                membrane = np.where(fired, membrane - drop, membrane)
+                membrane = membrane - fired * drop
         return spikes, {name: membrane.astype(np.int32)}
 
     def write(self, graph: Writer, known: Known, sources: list[str], out: str) -> str:
@@ -144,6 +155,8 @@ class Integrate(Node):
         graph.add("Clip", [total, *ends], held)
         theta = write_per_channel(graph, known, self, self.threshold)
         fired = graph.add("GreaterOrEqual", [held, theta], f"above_{name}")
+        if self.most > 1:
+            return self._write_counts(graph, held, theta, fired, out, shape)
         if self.reset == "zero":
             zero = graph.scalar(0, "int32")
             graph.add("Where", [fired, zero, held], f"new_membrane_{name}")
@@ -152,6 +165,20 @@ class Integrate(Node):
             lower = graph.add("Sub", [held, drop], f"lower_{name}")
             graph.add("Where", [fired, lower, held], f"new_membrane_{name}")
         return graph.reshape(graph.cast(fired, "uint8", f"spikes_{name}"), (1, *shape), out)
+
+    def _write_counts(
+        self, graph: Writer, held: str, theta: str, fired: str, out: str, shape: tuple[int, ...]
+    ) -> str:
+        """Count and reset; Div rounds towards 0, and what is below 0 counts nothing."""
+        name, ends = self.name, [graph.scalar(0, "int32"), graph.scalar(self.most, "int32")]
+        counted = graph.add("Div", [held, theta], f"fits_{name}")
+        count = graph.add("Clip", [counted, *ends], f"count_{name}")
+        if self.reset == "zero":
+            graph.add("Where", [fired, ends[0], held], f"new_membrane_{name}")
+        elif self.reset == "subtract":
+            taken = graph.add("Mul", [count, theta], f"taken_{name}")
+            graph.add("Sub", [held, taken], f"new_membrane_{name}")
+        return graph.reshape(graph.cast(count, "uint8", f"spikes_{name}"), (1, *shape), out)
 
 
 class _Leaks(Protocol):
