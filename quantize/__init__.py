@@ -22,19 +22,22 @@ def from_nir(
     convention: str = "nir",
     reset: str | None = None,
     wide: bool = False,
+    tune: list[Any] | None = None,
+    epochs: int = 3,
 ) -> Converted:
     """Return what a NIR graph, a nir.NIRGraph or the path of a .nir file, becomes.
 
     name: of the program. step_us: of a step. highest: largest count of events at a pixel.
-    convention, reset: see `conventions.py`. wide: weights of 14 bits instead of 8. Raises
-    InputError that names the node which is not carried over.
+    convention, reset: see `conventions.py`. wide: weights of 14 bits instead of 8. tune: pairs of x
+    over time (T, *shape), uint8, and its class, on which rounded weights are trained (`tune.py`),
+    `epochs` times through. Raises InputError that names the node which is not carried over.
     """
-    from .from_float import converted
     from .nir_read import read_nir
 
     given = Path(graph) if isinstance(graph, str) else graph
     net = read_nir(given, step_us=step_us, convention=convention, reset=reset)
-    return converted(net, name=name, step_us=step_us, highest=highest, wide=wide)
+    how = {"name": name, "step_us": step_us, "highest": highest, "wide": wide}
+    return _made(net, tune, epochs, how)
 
 
 def from_spikingjelly(
@@ -46,15 +49,16 @@ def from_spikingjelly(
     highest: int = 15,
     state: Path | str | None = None,
     wide: bool = False,
+    tune: list[Any] | None = None,
+    epochs: int = 3,
 ) -> Converted:
     """Return what a SpikingJelly module becomes, in eval mode.
 
     example: (channels, height, width) of x, or an array of it with any axes before. state: a
     checkpoint of its parameters (a state_dict), which is read without running code. name, step_us,
-    highest, wide: as of `from_nir`. Raises InputError that names the module which is not carried
-    over.
+    highest, wide, tune, epochs: as of `from_nir`. Raises InputError that names the module which is
+    not carried over.
     """
-    from .from_float import converted
     from .spikingjelly_read import read_spikingjelly
     from .torch_state import load_state
 
@@ -62,4 +66,15 @@ def from_spikingjelly(
         load_state(net, Path(state))
     shape = tuple(int(side) for side in getattr(example, "shape", example)[-3:])
     found = read_spikingjelly(net, shape)  # type: ignore[arg-type]
-    return converted(found, name=name, step_us=step_us, highest=highest, wide=wide)
+    how = {"name": name, "step_us": step_us, "highest": highest, "wide": wide}
+    return _made(found, tune, epochs, how)
+
+
+def _made(net: Any, tune: list[Any] | None, epochs: int, how: dict[str, Any]) -> Converted:
+    from .from_float import converted
+
+    if tune is not None:
+        from .tune import tuned
+
+        net = tuned(net, tune, epochs=epochs)
+    return converted(net, **how)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ from edgesnn.cli.import_ends import OPTIONS as ENDS
 from edgesnn.cli.import_ends import encoder_of, hearing_of, input_typed, latency_of, readout_of
 from edgesnn.cli.options import JSON
 from edgesnn.cli.parsing import Given
-from edgesnn.errors import InputError
+from edgesnn.errors import InputError, MissingDependency
 from edgesnn.options import Option
 from edgesnn.sinks.whole_file import check_output
 from edgesnn.sources.found import check_plain
@@ -56,6 +58,8 @@ OPTIONS = (
         least=1,
         most=255,
     ),
+    Option("--tune", "Labelled recordings to train the rounded weights on.", Path, metavar="DIR"),
+    Option("--epochs", "How often --tune goes through them.", int, default=3, least=1, most=1000),
     *ENDS,
     JSON,
 )
@@ -76,10 +80,13 @@ def import_net(given: Given) -> None:
         raise InputError(f"--weights {shown(given['weights'])} is none; give {', '.join(_WEIGHTS)}")
     check_plain(path)
     fed = input_typed(given["input"])
-    if fed.kind != "events" and given["calibrate"] is not None:
-        raise InputError(
-            f"--calibrate takes recordings of events; leave it out with --input {fed.kind}"
-        )
+    for option in ("calibrate", "tune"):
+        if fed.kind != "events" and given[option] is not None:
+            raise InputError(
+                f"--{option} takes recordings of events; leave it out with --input {fed.kind}"
+            )
+    if given["tune"] is not None and given["weights"] == "14":
+        raise InputError("--tune trains weights of 8 bits; leave --weights 14 out")
     net = read_nir(
         path,
         step_us=given["step_us"],
@@ -87,7 +94,8 @@ def import_net(given: Given) -> None:
         reset=given["reset"],
         size=fed.size,
     )
-    made, clips = _converted(net, out.stem, given)
+    trained = net if given["tune"] is None else _tuned(net, out.stem, given)
+    made, clips = _converted(trained, out.stem, given)
     labels = _labels(given["labels"], int(np.prod(made.program.output_shape)))
     bundle, answers = _saved(out, made, labels, net, None, given), None
     if clips:
@@ -117,7 +125,8 @@ def _converted(
     from edgesnn.quantize.from_float import converted
 
     tried, clips = [], None
-    for wide in {"8": (False,), "14": (True,), "auto": (False, True)}[given["weights"]]:
+    bits = "8" if given["tune"] is not None else given["weights"]
+    for wide in {"8": (False,), "14": (True,), "auto": (False, True)}[bits]:
         made = converted(
             net, name=name, step_us=given["step_us"], highest=given["highest"], wide=wide
         )
@@ -131,6 +140,21 @@ def _converted(
     assert clips is not None
     better = _worst(tried[-1]) - _worst(tried[0]) >= _WORTH
     return tried[-1 if better else 0], clips
+
+
+def _tuned(net: FloatNet, name: str, given: Given) -> FloatNet:
+    """Return the network with weights trained as they will be rounded, on labelled recordings."""
+    from edgesnn.quantize.from_float import converted
+
+    try:
+        from edgesnn.quantize.tune import tuned
+    except ImportError as error:
+        raise MissingDependency('--tune needs torch: pip install ".[train]"') from error
+    untrained = converted(net, name=name, step_us=given["step_us"], highest=given["highest"])
+    clips, epochs = _clips(given["tune"], untrained), given["epochs"]
+    found = tuned(net, clips, epochs=epochs, tell=lambda line: print(line, file=sys.stderr))
+    note = f"weights were trained on {len(clips):,} recordings, {epochs} times through"
+    return replace(found, approximations=(*found.approximations, note))
 
 
 def _worst(made: Converted) -> float:

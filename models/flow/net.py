@@ -34,8 +34,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from edgesnn.decide.motion_field import FASTEST_G, UNSEEN
+from edgesnn.quantize.straight_through import round_through
 
-from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold, round_through
+from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold
 
 BINS = 2
 Windows = tuple[tuple[int, int], ...]

@@ -22,8 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from edgesnn.program import LEAK_UNIT
-
-from .psn import round_through, spike
+from edgesnn.quantize.straight_through import round_through, spike
 
 MOST_CURRENT = 4095
 """Largest current of a stock neuron: Lava's bias has 13 bits with its sign."""

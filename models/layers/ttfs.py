@@ -25,7 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .psn import WEIGHT_LIMIT, round_through
+from edgesnn.quantize.straight_through import round_through
+
+from .psn import WEIGHT_LIMIT
 
 START = 0.5
 """Thresholds at the start, in standard deviations above the mean potential.
