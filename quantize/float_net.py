@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,7 +60,7 @@ class FloatNet:
         for x in xs:
             values = self._stretch(x[None], state)
             for loop in loops:
-                state[loop.name] = values[loop.later].reshape(-1)
+                state[loop.name] = values[loop.later].reshape(loop.shape)
             steps.append(values)
         return {name: np.concatenate([step[name] for step in steps]) for name in steps[0]}
 
@@ -71,9 +71,31 @@ class FloatNet:
         return values
 
 
+def shape_before(shape: tuple[int, ...], stages: Iterable[Stage], later: str) -> tuple[int, ...]:
+    """Return the shape of a stage that closes a loop, () where the loop alone tells it.
+
+    shape: of x. What reads a `Before` of no shape is passed over: neurons are told by any input.
+    """
+    known: dict[str, tuple[int, ...]] = {"x": shape}
+    for stage in stages:
+        if isinstance(stage, Before) and not stage.shape:
+            continue
+        if isinstance(stage, Neurons | Potentials):
+            inputs = tuple(name for name in stage.inputs if name in known)
+            stage = replace(stage, inputs=inputs)
+            reads: tuple[str, ...] = inputs or ("",)
+        elif isinstance(stage, Before):
+            reads = ()
+        else:
+            reads = stage.inputs if isinstance(stage, Joined) else (stage.input,)
+        if all(name in known for name in reads):
+            known[stage.name] = _shape(stage, known)
+    return known.get(later, ())
+
+
 def _shape(stage: Stage, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
     if isinstance(stage, Before):
-        return (stage.features,)
+        return stage.shape
     if isinstance(stage, Neurons | Potentials):
         shapes = {known[name] for name in stage.inputs}
         if len(shapes) != 1:
@@ -112,7 +134,7 @@ def _shape(stage: Stage, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...
 
 def _run(stage: Stage, values: Mapping[str, Floats], state: State) -> Floats:
     if isinstance(stage, Before):
-        return state.get(stage.name, np.zeros(stage.features))[None]
+        return state.get(stage.name, np.zeros(stage.shape))[None]
     if isinstance(stage, Neurons | Potentials):
         total = values[stage.inputs[0]]
         for name in stage.inputs[1:]:

@@ -88,11 +88,11 @@ class Potentials:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What the neurons `later` fired one step before, of so many features."""
+    """What the neurons `later` fired one step before, and their shape."""
 
     name: str
     later: str
-    features: int
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ class _Converter:
             if isinstance(stage, Pooled):
                 self._pool(stage, shapes[stage.input])
             elif isinstance(stage, Before):
-                self._nodes.append(Previous(stage.name, stage.later, (stage.features,)))
+                self._nodes.append(Previous(stage.name, stage.later, stage.shape))
             elif isinstance(stage, Enlarged):
                 self._nodes.append(Upsample(stage.name, stage.input, stage.factor))
                 self._factor[stage.name] = self._factor.get(stage.input, 1.0)

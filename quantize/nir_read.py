@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 
 from .conventions import Convention, Reset, convention_of
-from .float_net import FloatNet, of_pixels
+from .float_net import FloatNet, of_pixels, shape_before
 from .float_stages import Before, Neurons, Pooled, Potentials, Stage, Weighted
 from .nir_graph import PASSING, Graph, input_shape, read_graph
 from .nir_neurons import INTEGRATING, NeuronReader
@@ -83,7 +83,7 @@ class _Reader:
             raise InputError(f"{self._path}: a Delay or Scale of spikes is the end; leave it out")
         if not self._stages or self._stages[-1].name != last:
             raise InputError(f"{self._path}: what {end} reads is not the end of the graph")
-        stages = [self._closed(stage) for stage in self._stages]
+        stages = [self._closed(stage, shape) for stage in self._stages]
         if features:
             width, height = size or (features, 1)
             if features not in (width * height, 2 * width * height):
@@ -102,11 +102,18 @@ class _Reader:
         net.shapes()
         return net
 
-    def _closed(self, stage: Stage) -> Stage:
-        """Return a stage, a loop with the name of the neurons that close it."""
+    def _closed(self, stage: Stage, shape: tuple[int, int, int]) -> Stage:
+        """Return a stage, a loop with the name and the shape of the neurons that close it."""
         if not isinstance(stage, Before):
             return stage
-        return replace(stage, later=self._named[stage.later])
+        later = self._named[stage.later]
+        image = stage.shape or shape_before(shape, self._stages, later)
+        if not image:
+            raise InputError(
+                f"{self._path}: {stage.later} closes a loop through a convolution, and nothing but "
+                "the loop tells how large its image is"
+            )
+        return replace(stage, later=later, shape=image)
 
     def _reads(self, name: str, most: int | None = None) -> list[str]:
         sources = self._before[name]
@@ -157,12 +164,12 @@ class _Reader:
         if not late:
             return self._reads(name, 1)[0]
         weight = np.shape(node.weight)
-        if len(late) > 1 or self._before[name] or len(weight) != 2:
+        if len(late) > 1 or self._before[name]:
             raise InputError(
-                f"{self._path}: {name} closes a loop; it must be linear and read those neurons "
-                "alone"
+                f"{self._path}: {name} closes a loop; it must read those neurons alone"
             )
-        self._stages.append(Before(own, late[0], int(weight[1])))
+        # of a convolution the image is found when all stages are known
+        self._stages.append(Before(own, late[0], (int(weight[1]),) if len(weight) == 2 else ()))
         return own
 
     def _delay(self, name: str, node: Any, where: str) -> None:

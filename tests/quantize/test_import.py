@@ -224,7 +224,7 @@ def two_outputs(parts: dict[str, Any]) -> None:
 
 ONES = np.ones(5, np.float32)
 REFUSED = {
-    "circle": (circle, "conv closes a loop; it must be linear"),
+    "circle": (circle, "conv closes a loop; it must read those"),
     "outputs": (two_outputs, "has 2 nodes of output"),
     "nan": (set_node("fc", weight=np.full((5, 48), np.nan, np.float32)), "not finite"),
     "threshold": (set_node("if2", v_threshold=-ONES), "must be above 0"),

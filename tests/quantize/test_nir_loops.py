@@ -110,6 +110,54 @@ def test_currents_loops_and_potentials(tmp_path: Path, reset: str) -> None:
 KINDS = ("Neurons", "Potentials")
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_neurons_of_an_image_see_their_neighbours_late(tmp_path: Path, first: bool) -> None:
+    """A convolution in the loop, whichever of the two maps of the neurons comes first by name."""
+    given, again = ("a", "z") if first else ("z", "a")
+    w_in = RNG.integers(-3, 4, (4, 2, 3, 3)).astype(np.float32)
+    w_loop = RNG.integers(-2, 3, (4, 4, 3, 3)).astype(np.float32)
+    w_in[:, 0, 0, 0] = 127  # so that a unit is 1
+    ones = np.ones((4, 6, 5), np.float32)
+    nodes = {
+        "input": nir.Input({"input": np.array([2, 6, 5])}),
+        given: nir.Conv2d((6, 5), w_in, 1, 1, 1, 1, np.zeros(4, np.float32)),
+        "lif": nir.IF(r=ones, v_threshold=ones * 130, v_reset=ones * 0),
+        again: nir.Conv2d((6, 5), w_loop, 1, 1, 1, 1, np.zeros(4, np.float32)),
+        "output": nir.Output({"output": np.array([4, 6, 5])}),
+    }
+    edges = [("input", given), (given, "lif"), ("lif", again), (again, "lif"), ("lif", "output")]
+    net = read_nir(written(tmp_path / "a.nir", nodes, edges), step_us=1000)
+    made = converted(net, name="a", step_us=1000, highest=1)
+    xs = random_clip(made)[:80]
+    v, before, wanted = np.zeros((4, 6, 5)), np.zeros((4, 6, 5)), []
+    for x in xs:
+        for weight, seen in ((w_in, x), (w_loop, before)):
+            padded = np.pad(seen, ((0, 0), (1, 1), (1, 1)))
+            for dy in range(3):
+                for dx in range(3):
+                    part = padded[:, dy : dy + 6, dx : dx + 5]
+                    v = v + np.einsum("oc,cyx->oyx", weight[:, :, dy, dx], part)
+        before = (v >= 130).astype(float)
+        v = np.where(before, 0, v)
+        wanted.append(before)
+    assert 0.01 < np.mean(wanted) < 0.9
+    assert np.array_equal(net.run(xs)[net.stages[-1].name], np.stack(wanted))
+    assert np.array_equal(run_sequence(made.program, xs), np.stack(wanted))
+
+
+def test_a_loop_of_convolutions_that_tells_no_size(tmp_path: Path) -> None:
+    w = np.ones((2, 2, 3, 3), np.float32)
+    nodes = {
+        "input": nir.Input({"input": np.array([2, 6, 5])}),
+        "loop": nir.Conv2d((6, 5), w, 1, 1, 1, 1, np.zeros(2, np.float32)),
+        "lif": nir.IF(r=np.ones(2, np.float32), v_threshold=np.ones(2, np.float32)),
+        "output": nir.Output({"output": np.array([2])}),
+    }
+    edges = [("loop", "lif"), ("lif", "loop"), ("lif", "output")]
+    with pytest.raises(InputError, match="nothing but the loop tells how large its image is"):
+        read_nir(written(tmp_path / "a.nir", nodes, edges), step_us=1000)
+
+
 def test_what_goes_nowhere_late_is_a_loop_of_one_step(tmp_path: Path) -> None:
     """Cut the loop: the first spikes after a spike differ."""
     net = read_nir(recurrent(tmp_path / "a.nir", cuba(OUT)), step_us=1000)

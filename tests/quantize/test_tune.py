@@ -114,7 +114,7 @@ def test_what_is_trained_is_what_the_integers_compute(most: int) -> None:
 
 def test_recurrent_networks_are_not_tuned() -> None:
     net = spoilt()
-    loop = (Before("again", "na", 24), *net.stages)
+    loop = (Before("again", "na", (24,)), *net.stages)
     with pytest.raises(InputError, match="again closes a loop: recurrent networks are not tuned"):
         tuned(replace(net, stages=loop), clips(4, 0), epochs=1)
 
