@@ -95,8 +95,10 @@ static inline void add_synapses(const node_t *node, int32_t first, int32_t end, 
     const int32_t *restrict place = node->synapse_at;
     const int16_t *restrict weight = node->synapse_weight;
     if (v == 1)
+#pragma GCC unroll 8
         for (int32_t s = first; s < end; s++) sums[place[s] + shift] += weight[s];
     else
+#pragma GCC unroll 8
         for (int32_t s = first; s < end; s++) sums[place[s] + shift] += v * weight[s];
 }
 
