@@ -25,10 +25,7 @@ setup(
     ext_modules=[
         Extension(
             "edgesnn.hardware._engine",
-            sources=[
-                f"hardware/engine/{name}.c"
-                for name in ("plan", "values", "layer", "nodes", "stream")
-            ],
+            sources=[f"hardware/engine/{name}.c" for name in PARTS],
             depends=["hardware/engine/engine.h", "hardware/engine/scatter.inc"],
             extra_compile_args=[] if os.name == "nt" else UNIX,
             optional=True,

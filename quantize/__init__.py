@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from edgesnn.errors import InputError
+
 from .conversion import Converted
 
 __all__ = ["Converted", "from_nir", "from_spikingjelly"]
@@ -74,6 +76,8 @@ def _made(net: Any, tune: list[Any] | None, epochs: int, how: dict[str, Any]) ->
     from .from_float import converted
 
     if tune is not None:
+        if how["wide"]:
+            raise InputError("tune trains weights of 8 bits; leave wide out")
         from .tune import tuned
 
         net = tuned(net, tune, epochs=epochs)

@@ -25,6 +25,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import numpy as np
+
 from edgesnn.errors import InputError
 from edgesnn.text import shown
 
@@ -53,7 +55,8 @@ class Convention:
         where, name: the node and its time constant, for the sentence.
         """
         dt = self.dt or step
-        if not tau > 0 or (self.euler and tau < dt * (1 - 1e-6)):
+        least = dt * (1 - 1e-6) if self.euler else dt / 50  # of what is left nothing could be told
+        if not tau > 0 or tau < least:
             shorter = "" if self.dt else "; take shorter steps (--step-us)"
             raise InputError(f"{where}: {name} is {tau:g} s and a step {dt:g} s{shorter}")
         return max(0.0, 1 - dt / tau if self.euler else math.exp(-dt / tau))
@@ -66,7 +69,7 @@ class Convention:
             return 1 - keep, 1 - keep
         if self.gain == "whole":
             return 1.0, keep
-        return (self.dt or step) / (tau * keep), keep
+        return (self.dt or step) / (tau * np.maximum(keep, 1e-12)), keep
 
 
 COUNTED = 15

@@ -82,13 +82,10 @@ def shape_before(shape: tuple[int, ...], stages: Iterable[Stage], later: str) ->
             continue
         if isinstance(stage, Neurons | Potentials):
             inputs = tuple(name for name in stage.inputs if name in known)
+            if not inputs:
+                continue
             stage = replace(stage, inputs=inputs)
-            reads: tuple[str, ...] = inputs or ("",)
-        elif isinstance(stage, Before):
-            reads = ()
-        else:
-            reads = stage.inputs if isinstance(stage, Joined) else (stage.input,)
-        if all(name in known for name in reads):
+        if all(name in known for name in reads(stage)):
             known[stage.name] = _shape(stage, known)
     return known.get(later, ())
 
@@ -238,12 +235,32 @@ def _integrated(stage: Neurons | Potentials, sums: Floats, state: State) -> Floa
     return found
 
 
+def reads(stage: Stage) -> tuple[str, ...]:
+    """Return what a stage reads in the same step."""
+    if isinstance(stage, Neurons | Potentials | Joined):
+        return stage.inputs
+    return () if isinstance(stage, Before) else (stage.input,)
+
+
+def needed(stages: Iterable[Stage], *ends: str) -> list[Stage]:
+    """Return the stages that lead to `ends`, in their order; loops lead to what closes them."""
+    known = {stage.name: stage for stage in stages}
+    found, left = set(ends), list(ends)
+    while left:
+        stage = known[left.pop()]
+        names = (stage.later,) if isinstance(stage, Before) else reads(stage)
+        new = {name for name in names if name != "x"} - found
+        found |= new
+        left += sorted(new)
+    return [stage for name, stage in known.items() if name in found]
+
+
 def of_pixels(stage: Stage) -> Stage:
-    """Return a stage whose reading of (n,) reads (2, h, w) of n pixels: OFF counts nothing."""
+    """Return a stage whose reading of n pixels reads (2, h, w) of them: OFF counts nothing."""
     if getattr(stage, "input", "") != "x":
         return stage
-    if not isinstance(stage, Weighted) or stage.weight.ndim != 2:
-        raise InputError(f"{stage.name}: features are read by linear maps only")
+    if not isinstance(stage, Weighted) or stage.groups > 1:
+        raise InputError(f"{stage.name}: ON events alone are read by linear maps and convolutions")
     weight = np.concatenate([np.zeros_like(stage.weight), stage.weight], axis=1)
     delays = stage.delays
     if not isinstance(delays, int):

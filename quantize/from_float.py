@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import BundleError, InputError
 from edgesnn.program import (
-    Add,
     Integrate,
     Integrator,
-    Layer,
     Node,
     Pool,
     Previous,
@@ -81,19 +79,26 @@ class _Converter:
             if isinstance(stage, Pooled):
                 self._pool(stage, shapes[stage.input])
             elif isinstance(stage, Before):
-                self._nodes.append(Previous(stage.name, stage.later, stage.shape))
+                self._nodes.append(
+                    Previous(stage.name, stage.later, stage.shape, self._most_of(stage.later))
+                )
             elif isinstance(stage, Enlarged):
                 self._nodes.append(Upsample(stage.name, stage.input, stage.factor))
                 self._factor[stage.name] = self._factor.get(stage.input, 1.0)
                 self._layers.append(LayerReport(stage.name, f"up {stage.factor} x", "Upsample"))
             elif isinstance(stage, Joined):
-                self._join(stage, shapes[stage.name])
+                self._layer_writer.joined(stage, shapes[stage.name])
+                self._layers.append(LayerReport(stage.name, f"spikes, {stage.op}", "Add, Layers"))
             elif isinstance(stage, Neurons | Potentials):
                 self._neurons(stage)
         last = self._net.stages[-1]
         if isinstance(last, Weighted):
             self._output(last)
         return Converted(self._program(), tuple(self._layers), tuple(self._notes))
+
+    def _most_of(self, name: str) -> int:
+        """Return how many spikes neurons give in a step."""
+        return max(s.most for s in self._net.stages if isinstance(s, Neurons) and s.name == name)
 
     def _program(self) -> Program:
         try:
@@ -131,23 +136,6 @@ class _Converter:
         folded = ", its factor in the next weights" if stage.op == "mean" else ""
         self._layers.append(LayerReport(stage.name, f"pool, {stage.op}", f"Pool{folded}"))
 
-    def _join(self, stage: Joined, shape: tuple[int, ...]) -> None:
-        """Of a b both weigh 1 and two are needed; of (1 - a) b a weighs -1 and one is needed."""
-        channels, names = shape[0], []
-        for which, source in zip("ab", stage.inputs, strict=True):
-            sign = -1 if stage.op == "iand" and which == "a" else 1
-            ones = np.ones((channels, 1, 1, 1)) if len(shape) == 3 else np.eye(channels)
-            name = f"{stage.name}_{which}"
-            self._tensors[f"w_{name}"] = (sign * ones).astype(np.int8)
-            op: Any = "conv" if len(shape) == 3 else "linear"
-            groups = channels if len(shape) == 3 else 1
-            self._nodes.append(Layer(name, source, f"w_{name}", op=op, groups=groups))
-            names.append(name)
-        needed = 2 if stage.op == "and" else 1
-        self._tensors[f"theta_{stage.name}"] = np.full(channels, needed, np.int32)
-        self._nodes.append(Add(stage.name, tuple(names), threshold=f"theta_{stage.name}"))
-        self._layers.append(LayerReport(stage.name, f"spikes, {stage.op}", "Add with a threshold"))
-
     def _neurons(self, stage: Neurons | Potentials) -> None:
         parts = [self._weighted[name] for name in stage.inputs]
         real = [
@@ -178,6 +166,9 @@ class _Converter:
         keep = self._leak(stage.name, stage.keep)
         leak = self._leaking(stage.name, keep)
         if isinstance(stage, Neurons):
+            if stage.threshold.min() <= 0:
+                least = stage.threshold.min()
+                raise InputError(f"{stage.name}: a threshold of {least:g}; above 0 is carried over")
             theta = stage.threshold * scale
             whole = np.floor(theta) + 1 if stage.strict else np.ceil(theta - 1e-6)
             name = f"theta_{stage.name}"

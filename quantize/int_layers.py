@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 from edgesnn.program import Add, Layer, Node, Tensor
 
-from .float_stages import Floats, Weighted
+from .float_stages import Floats, Joined, Weighted
 
 WEIGHT_LIMIT = 127
 WIDE = 100
@@ -35,6 +37,22 @@ class LayerWriter:
             return names[0], errors
         self._nodes.append(Add(f"sum_{name}", tuple(names)))
         return f"sum_{name}", errors
+
+    def joined(self, stage: Joined, shape: tuple[int, ...]) -> None:
+        """Add a b: both weigh 1 and two are needed; (1 - a) b: a weighs -1 and one is needed."""
+        channels, names, image = shape[0], [], len(shape) == 3
+        for which, source in zip("ab", stage.inputs, strict=True):
+            sign = -1 if stage.op == "iand" and which == "a" else 1
+            ones = np.ones((channels, 1, 1, 1)) if image else np.eye(channels)
+            name = f"{stage.name}_{which}"
+            self._tensors[f"w_{name}"] = (sign * ones).astype(np.int8)
+            op: Literal["conv", "linear"] = "conv" if image else "linear"
+            groups = channels if image else 1
+            self._nodes.append(Layer(name, source, f"w_{name}", op=op, groups=groups))
+            names.append(name)
+        theta = f"theta_{stage.name}"
+        self._tensors[theta] = np.full(channels, 2 if stage.op == "and" else 1, np.int32)
+        self._nodes.append(Add(stage.name, tuple(names), threshold=theta))
 
     def _layer(self, part: Weighted, weight: Floats, unit: Floats) -> tuple[list[str], float]:
         """Add the layer, or two of them for wide weights; return their names and the error."""

@@ -55,13 +55,18 @@ class NeuronReader:
             return Potentials(own, inputs, keep, gain, synapse=synapse)
         self._check_v_reset(node, rest, where)
         # Potentials are counted from where the neuron rests.
-        theta = by_channel(node.v_threshold, where, "v_threshold") - rest
+        whole = by_channel(node.v_threshold, where, "v_threshold")
+        theta = whole - rest
+        if (theta <= 0).any():
+            raise InputError(f"{where}: v_threshold is not above where it rests (v_leak)")
         said = getattr(node, "metadata", None) or {}
         current, reset, drop = self._metadata(said, theta, where)
+        if self._reset in ("subtract", "late") and np.any(rest):  # the threshold as it is written
+            drop = whole / theta
         if self._reset == "late":
             if not np.all(keep):
                 raise InputError(f"{where}: nothing of a potential is left; reset cannot be late")
-            drop = 1 / keep
+            drop = drop / keep
         return Neurons(
             own,
             inputs,
@@ -73,7 +78,7 @@ class NeuronReader:
             strict=self._way.strict,
             synapse=synapse,
             drop=drop,
-            most=max(self._way.most, int(np.max(said.get("most", 1)))),
+            most=max(self._way.most, _most(said.get("most", 1), where)),
         )
 
     def _check_v_reset(self, node: Any, rest: float | Floats, where: str) -> None:
@@ -94,7 +99,7 @@ class NeuronReader:
         """Return current, reset and what it takes off in thresholds, as edgesnn writes them."""
         current: float | Floats = 0.0
         if np.any(np.asarray(said.get("current", 0.0))):
-            current = same_or_by_channel(said["current"], where, "current")
+            current = _as_many(same_or_by_channel(said["current"], where, "current"), theta, where)
         if bool(said.get("fires_once", False)):
             raise InputError(
                 f"{where}: fires once by its metadata, which is not carried over; use the bundle "
@@ -107,7 +112,11 @@ class NeuronReader:
         for reset in _RESETS:
             if name == reset:
                 takes = reset == "subtract" and "drop" in said
-                drop = by_channel(said["drop"], where, "drop") / theta if takes else 1.0
+                drop: float | Floats = 1.0
+                if takes:
+                    taken = by_channel(said["drop"], where, "drop")
+                    drop = _as_many(taken, theta, where) / theta
+                    drop = 1.0 if np.allclose(drop, 1.0, rtol=1e-6) else drop
                 return current, reset, drop
         raise InputError(f"{where}: reset {name[:40]!r} in its metadata is none of {_RESETS}")
 
@@ -119,3 +128,17 @@ class NeuronReader:
         each = [self._way.keep(float(one), self._dt, where, name) for one in np.atleast_1d(tau)]
         keep = each[0] if isinstance(tau, float) else np.array(each)
         return keep, *self._way.gains(keep, tau, self._dt)
+
+
+def _as_many(values: float | Floats, theta: Floats, where: str) -> Any:
+    if np.size(values) not in (1, len(theta)):
+        raise InputError(f"{where}: metadata of {np.size(values)} for {len(theta)} channels")
+    return values
+
+
+def _most(value: Any, where: str) -> int:
+    """Return the spikes in a step that metadata tell."""
+    found = np.asarray(value)
+    if found.dtype.kind not in "iuf" or found.size != 1 or not 1 <= float(found.max()) <= 255:
+        raise InputError(f"{where}: most is {value!r} in its metadata, wanted 1 to 255")
+    return int(found.max())

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 
 from .conventions import Convention, Reset, convention_of
-from .float_net import FloatNet, of_pixels, shape_before
+from .float_net import FloatNet, needed, of_pixels, shape_before
 from .float_stages import Before, Neurons, Pooled, Potentials, Stage, Weighted
 from .nir_graph import PASSING, Graph, input_shape, read_graph
 from .nir_neurons import INTEGRATING, NeuronReader
@@ -63,6 +63,7 @@ class _Reader:
         self._late: dict[str, NDArray[np.int64] | int] = {}  # of Delays: steps
         self._scaled: dict[str, float] = {}  # of Scales of spikes: the factor
         self._notes: list[str] = []
+        self._taken: set[str] = set()  # weighted stages that neurons read
 
     def net(self, size: tuple[int, int] | None) -> FloatNet:
         """Return the network; raises InputError."""
@@ -98,6 +99,9 @@ class _Reader:
             raise InputError(
                 f"{self._path} takes {shape[2]} x {shape[1]} pixels, not {size[0]} x {size[1]}"
             )
+        if not features and shape[0] == 1:  # ON events alone
+            shape, stages = (2, *shape[1:]), [of_pixels(stage) for stage in stages]
+        stages = needed(stages, last)
         net = FloatNet(shape, tuple(stages), self._path.name, tuple(self._notes))
         net.shapes()
         return net
@@ -152,7 +156,8 @@ class _Reader:
             (source,) = self._reads(name, 1)
             stage = self._pooled(own, source, node, kind, where)
         elif kind in INTEGRATING:
-            stage = self._neurons(own, tuple(self._reads(name)), node, kind, where)
+            stage = self._neurons(tuple(self._reads(name)), node, kind, where)
+            own = stage.name
         else:
             raise InputError(f"{where}: it is not carried over; what is: {_KNOWN}")
         self._stages.append(stage)
@@ -254,10 +259,16 @@ class _Reader:
         return Pooled(own, source, size, "sum" if kind == "SumPool2d" else "mean")
 
     def _neurons(
-        self, own: str, inputs: tuple[str, ...], node: Any, kind: str, where: str
+        self, inputs: tuple[str, ...], node: Any, kind: str, where: str
     ) -> Neurons | Potentials:
-        stages = {stage.name: stage for stage in self._stages}
+        stages, read = {stage.name: stage for stage in self._stages}, []
         for name in inputs:
-            if not isinstance(stages.get(name), Weighted):
+            weighted = stages.get(name)
+            if not isinstance(weighted, Weighted):
                 raise InputError(f"{where}: reads what is not weighted (Affine, Linear, Conv2d)")
-        return self._integrating.stage(own, inputs, node, kind, where)
+            if name in self._taken:  # by other neurons, whose unit may be another
+                weighted = replace(weighted, name=f"n_{len(self._stages)}")
+                self._stages.append(weighted)
+            self._taken.add(weighted.name)
+            read.append(weighted.name)
+        return self._integrating.stage(f"n_{len(self._stages)}", tuple(read), node, kind, where)

@@ -248,7 +248,9 @@ class _Writer:
             "fires_once": isinstance(node, Fire),
             "most": getattr(node, "most", 1),
         }
-        zero, limit = np.zeros(shape), (theta - 0.5) / unit
+        # Half a unit lower whole potentials fire alike; counts are of the threshold itself.
+        half = 0.5 if getattr(node, "most", 1) == 1 else 0.0
+        zero, limit = np.zeros(shape), (theta - half) / unit
         if (keep == 1).all():
             own = self._nir.IF(r=np.ones(shape), v_threshold=limit, v_reset=zero, metadata=about)
         else:

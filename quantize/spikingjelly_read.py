@@ -18,7 +18,6 @@ through the same weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +25,7 @@ import numpy as np
 
 from edgesnn.errors import InputError
 
-from .float_net import FloatNet
+from .float_net import FloatNet, needed
 from .float_stages import Enlarged, Joined, Neurons, Pooled, Stage, Weighted
 from .torch_modules import (
     CONTAINERS,
@@ -64,6 +63,7 @@ class Reader:
         self._stages: dict[str, Stage] = {}
         self._taken: set[str] = set()  # weighted stages that neurons read
         self._notes: list[str] = []
+        self._called: set[int] = set()  # neurons, which remember
 
     def net(self, about: str, end: Flow) -> FloatNet:
         """Return what leads to `end`; raises InputError."""
@@ -75,13 +75,7 @@ class Reader:
                 f"{about} ends in a sum of {len(names)}, or in 1 - spikes; end in neurons or in "
                 "one layer"
             )
-        needed, left = set(names), list(names)
-        while left:
-            stage = self._stages[left.pop()]
-            new = {n for n in _reads(stage) if n != "x"} - needed
-            needed |= new
-            left += sorted(new)
-        stages = tuple(stage for name, stage in self._stages.items() if name in needed)
+        stages = tuple(needed(self._stages.values(), *names))
         net = FloatNet(self._shape, stages, about, tuple(self._notes))
         net.shapes()
         return net
@@ -102,6 +96,13 @@ class Reader:
             return flow
         if kind in ("BatchNorm1d", "BatchNorm2d"):
             return self._fold(module, flow, where)
+        if kind in (*NEURONS, "SlidingPSN"):
+            if id(module) in self._called:
+                raise InputError(
+                    f"{where} is called twice in a step, and remembers; give each call neurons of "
+                    "its own"
+                )
+            self._called.add(id(module))
         if kind in NEURONS:
             return self._neurons(module, kind, flow, where)
         if kind == "SlidingPSN":
@@ -212,6 +213,9 @@ class Reader:
             return Flow(spikes=tuple(name for one in made for name in one.spikes))
         size = both(module.kernel_size, where)
         stride = size if module.stride is None else both(module.stride, where)
+        other = getattr(module, "divisor_override", None), getattr(module, "dilation", 1)
+        if other[0] is not None or both(other[1], where) != 1:
+            raise InputError(f"{where}: a divisor or a dilation of its own is not carried over")
         if stride != size or both(module.padding, where):
             raise InputError(f"{where}: windows of {size} every {stride}; they must not overlap")
         if kind == "AvgPool2d":
@@ -255,6 +259,8 @@ class Reader:
     def _sliding(self, module: Any, flow: Flow, where: str) -> Flow:
         before = self._before(flow, where)
         taps = array_of(module.weight, where)[::-1].copy()
+        if not taps.any():
+            raise InputError(f"{where}: all of its taps are 0")
         bias = float(array_of(module.bias, where))
         if any(part.bias.any() for part in before) and len(taps) > 1:
             self._notes.append(
@@ -271,10 +277,3 @@ class Reader:
         return self._push(
             Neurons(self._name(), inputs, theta, keep=0.0, current=current, reset="none")
         )
-
-
-def _reads(stage: Stage) -> Iterator[str]:
-    if isinstance(stage, Neurons | Joined):
-        yield from stage.inputs
-    elif isinstance(stage, Weighted | Pooled | Enlarged):
-        yield stage.input

@@ -10,6 +10,9 @@ from edgesnn.errors import InputError
 _INSIDE = ("state_dict", "model_state_dict", "model", "net")
 """Names under which training scripts put a state_dict into a checkpoint."""
 
+_PARALLEL = "module."
+"""What DataParallel writes before every name."""
+
 
 def load_state(module: Any, path: Path) -> None:
     """Give a module the parameters of a checkpoint; raises InputError that says what is wrong."""
@@ -25,8 +28,11 @@ def load_state(module: Any, path: Path) -> None:
         ) from error
     if isinstance(found, dict):
         found = next((found[key] for key in _INSIDE if isinstance(found.get(key), dict)), found)
-    if not isinstance(found, dict) or not all(torch.is_tensor(v) for v in found.values()):
+    named = isinstance(found, dict) and all(isinstance(key, str) for key in found)
+    if not named or not all(torch.is_tensor(v) for v in found.values()):
         raise InputError(f"{path} holds no state_dict; save module.state_dict()")
+    if found and all(key.startswith(_PARALLEL) for key in found):
+        found = {key.removeprefix(_PARALLEL): value for key, value in found.items()}
     try:
         module.load_state_dict(found)
     except RuntimeError as error:

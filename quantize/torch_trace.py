@@ -36,13 +36,25 @@ def traced(module: Any, reader: Reader) -> Flow:
     """
     from torch import fx
 
+    class Proxy(fx.Proxy):  # one that tells what is changed in place
+        def __iadd__(self, other: Any) -> Any:
+            return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+        def __imul__(self, other: Any) -> Any:
+            return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
     class Tracer(fx.Tracer):
+        def proxy(self, node: Any) -> Any:
+            return Proxy(node, self)
+
         def is_leaf_module(self, m: Any, module_qualified_name: str) -> bool:
             kind = type(m).__name__
             return is_known(kind) or kind in CONTAINERS and is_chain(m) or not list(m.children())
 
     about = type(module).__name__
+    training = bool(module.training)
     try:
+        module.eval()
         graph = Tracer().trace(module)
     except Exception as error:  # whatever the module's own code does with what is no tensor
         said = (str(error).splitlines() or [type(error).__name__])[0][:160]
@@ -50,11 +62,15 @@ def traced(module: Any, reader: Reader) -> Flow:
             f"{about}: its code cannot be followed ({said}); give it without branches on values, "
             "or as a Sequential"
         ) from error
+    finally:
+        module.train(training)
     parts = dict(module.named_modules())
     known: dict[Any, Flow] = {}
     for node in graph.nodes:
         where = f"{about}: {node.name}"
         if node.op == "placeholder":
+            if known and node.users:
+                raise InputError(f"{about} takes several inputs; one is carried over")
             known[node] = Flow(spikes=("x",))
         elif node.op == "output":
             (end,) = node.args
@@ -62,9 +78,13 @@ def traced(module: Any, reader: Reader) -> Flow:
                 raise InputError(f"{about} gives several values; one is carried over")
             return known[end]
         elif node.op == "call_module":
-            known[node] = reader.chain(parts[node.target], node.target, known[node.args[0]])
+            given = node.args[0] if len(node.args) == 1 and not node.kwargs else None
+            if not isinstance(given, fx.Node) or given not in known:
+                raise InputError(f"{where} is called with other than one value; {KNOWN}")
+            known[node] = reader.chain(parts[node.target], node.target, known[given])
         elif node.op in ("call_function", "call_method"):
             known[node] = _called(node, known, reader, where)
+            _check_in_place(node, list(graph.nodes), where)
         else:
             raise InputError(f"{where} reads {node.target} outside its modules; {KNOWN}")
     raise InputError(f"{about} gives nothing")
@@ -80,7 +100,7 @@ def _called(node: Any, known: dict[Any, Flow], reader: Reader, where: str) -> Fl
             return join(first, second, where)
     elif name in ("sub", "rsub") or node.target is operator.sub:
         one, flow = (node.args[0], flows[1]) if name == "sub" else (node.args[1], flows[0])
-        if one == 1 and flow is not None and flow.spikes and not flow.without:
+        if not node.kwargs and one == 1 and flow is not None and flow.spikes and not flow.without:
             return Flow(spikes=flow.spikes, without=True)
     elif name in _PASSING and flows[0] is not None:
         return flows[0]
@@ -90,6 +110,25 @@ def _called(node: Any, known: dict[Any, Flow], reader: Reader, where: str) -> Fl
             return flows[0]
     said = ", ".join(str(given) for given in node.args)
     raise InputError(f"{where} is {name}({said}), which is not carried over; what is: {KNOWN}")
+
+
+def _check_in_place(node: Any, nodes: list[Any], where: str) -> None:
+    """Raise InputError where what a node changes in place is read behind it, by any name."""
+    name = node.target if isinstance(node.target, str) else node.target.__name__
+    if name not in ("add_", "iadd", "mul_", "imul"):
+        return
+    same, behind = {node.args[0]}, nodes[nodes.index(node) + 1 :]
+    for other in reversed(nodes[: nodes.index(node)]):  # what only hands on is the same tensor
+        if other not in same or other.op not in ("call_function", "call_method"):
+            continue
+        passing = other.target if isinstance(other.target, str) else other.target.__name__
+        if passing in _PASSING:
+            same.add(other.args[0])
+    for other in behind:
+        if other is not node and any(given in same for given in other.all_input_nodes):
+            raise InputError(
+                f"{where} changes in place what {other.name} reads later; write a = a + b"
+            )
 
 
 def _is_end(node: Any) -> bool:

@@ -37,6 +37,8 @@ from .straight_through import round_through, spike
 
 Clip = tuple[NDArray[np.uint8], int]
 _BATCH = 16
+_TIE = 1e-6
+"""Above a threshold, of it, where a potential at it is too low."""
 _SPREAD = 2.0
 """Standard deviation of the logits at the start: sums of spikes are scaled to it."""
 
@@ -48,12 +50,16 @@ def tuned(
     epochs: int,
     rate: float = 3e-4,
     seed: int = 0,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> FloatNet:
     """Return the network with weights trained on clips: x over time (T, *shape) and the class.
 
-    rate: of Adam, in shares of each map's mean weight. Raises InputError for what is not trained.
+    rate: of Adam, in shares of each map's mean weight. tell: takes a line after each time through.
+    Raises InputError for what is not trained.
     """
+    classes = int(np.prod(net.shapes()[net.stages[-1].name]))
+    if not clips or any(not 0 <= label < classes for _, label in clips):
+        raise InputError(f"to train on: recordings of classes 0 to {classes - 1}, at least one")
     torch.manual_seed(seed)
     made = _Network(net)
     groups = [
@@ -153,7 +159,9 @@ class _Network(nn.Module):
             for name, w in real.items():
                 unit = _rows(peak / WEIGHT_LIMIT, w)
                 whole = round_through(w / unit).clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT)
-                found[name] = whole * unit / (_rows(gain, w) * self._factor[name])
+                share = _rows(gain, w) * self._factor[name]
+                # a channel of no gain gets nothing, whatever its weights are
+                found[name] = whole * unit / torch.where(share == 0, 1.0, share)
         return found
 
     def _run(self, stage: Stage, values: dict[str, Tensor], rounded: dict[str, Tensor]) -> Tensor:
@@ -235,7 +243,7 @@ def _integrated(stage: Neurons | Potentials, sums: Tensor) -> Tensor:
             fired = fits + (fits.floor() - fits).detach()
             fired = fired.clamp(0, stage.most)
         else:
-            fired = spike(v / theta - 1)
+            fired = spike(v / theta - 1 - (_TIE if stage.strict else 0.0))
         found.append(fired)
         taken = fired.detach()
         if stage.reset == "zero":

@@ -36,13 +36,15 @@ def input_typed(text: str) -> Input:
     from edgesnn.cli.source import size_typed
 
     kind, colon, size = text.partition(":")
+    wrong = f"--input {shown(text)} is none; give events, events:WxH, sound, image or image:NxN"
     if kind in ("events", "image") and (size or not colon):
-        return Input(kind, size_typed(size) if size else None)
+        try:
+            return Input(kind, size_typed(size) if size else None)
+        except InputError as error:
+            raise InputError(wrong) from error
     if text == "sound":
         return Input("sound")
-    raise InputError(
-        f"--input {shown(text)} is none; give events, events:WxH, sound, image or image:NxN"
-    )
+    raise InputError(wrong)
 
 
 def encoder_of(program: Program) -> EncoderSpec:

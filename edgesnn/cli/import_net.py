@@ -13,7 +13,7 @@ from edgesnn.cli.import_ends import OPTIONS as ENDS
 from edgesnn.cli.import_ends import encoder_of, hearing_of, input_typed, latency_of, readout_of
 from edgesnn.cli.options import JSON
 from edgesnn.cli.parsing import Given
-from edgesnn.errors import InputError, MissingDependency
+from edgesnn.errors import BundleError, InputError, MissingDependency
 from edgesnn.options import Option
 from edgesnn.sinks.whole_file import check_output
 from edgesnn.sources.found import check_plain
@@ -34,6 +34,7 @@ _ENOUGH = 0.95
 """Share of spikes equal to the float network's, in any layer, below which auto tries more bits."""
 _WORTH = 0.05
 """What more bits must gain: neurons without leak differ on random spikes whatever the weights."""
+_EPOCHS = 3
 OPTIONS = (
     Option("--out", "The bundle to write: NAME.json.", Path, default=..., metavar="NAME.json"),
     Option("--step-us", "Length of a step.", int, default=1000, least=1, most=1_000_000),
@@ -58,8 +59,8 @@ OPTIONS = (
         least=1,
         most=255,
     ),
-    Option("--tune", "Labelled recordings to train the rounded weights on.", Path, metavar="DIR"),
-    Option("--epochs", "How often --tune goes through them.", int, default=3, least=1, most=1000),
+    Option("--tune", "Labelled recordings to train weights of 8 bits on.", Path, metavar="DIR"),
+    Option("--epochs", "How often --tune goes through them (3 times).", int, least=1, most=1000),
     *ENDS,
     JSON,
 )
@@ -85,6 +86,8 @@ def import_net(given: Given) -> None:
             raise InputError(
                 f"--{option} takes recordings of events; leave it out with --input {fed.kind}"
             )
+    if given["tune"] is None and given["epochs"] is not None:
+        raise InputError("--epochs is of --tune DIR, which is not given")
     if given["tune"] is not None and given["weights"] == "14":
         raise InputError("--tune trains weights of 8 bits; leave --weights 14 out")
     net = read_nir(
@@ -122,14 +125,24 @@ def _converted(
 ) -> tuple[Converted, list[tuple[NDArray[np.uint8], int]]]:
     """Return the conversion, compared with the float network, and the recordings, if any."""
     from edgesnn.quantize.agreement import compared, random_clip
+    from edgesnn.quantize.export import export
     from edgesnn.quantize.from_float import converted
 
     tried, clips = [], None
     bits = "8" if given["tune"] is not None else given["weights"]
     for wide in {"8": (False,), "14": (True,), "auto": (False, True)}[bits]:
-        made = converted(
-            net, name=name, step_us=given["step_us"], highest=given["highest"], wide=wide
-        )
+        try:
+            made = converted(
+                net, name=name, step_us=given["step_us"], highest=given["highest"], wide=wide
+            )
+            if wide:  # sums of finer weights are larger, and may leave what is exact
+                export(made.program)
+        except (InputError, BundleError) as error:
+            if not wide:
+                raise
+            if bits == "14":
+                raise InputError(f"--weights 14 do not fit, 8 may: {error}") from error
+            break
         if clips is None:
             folder = given["calibrate"]
             clips = [] if folder is None else _clips(folder, made)
@@ -151,7 +164,7 @@ def _tuned(net: FloatNet, name: str, given: Given) -> FloatNet:
     except ImportError as error:
         raise MissingDependency('--tune needs torch: pip install ".[train]"') from error
     untrained = converted(net, name=name, step_us=given["step_us"], highest=given["highest"])
-    clips, epochs = _clips(given["tune"], untrained), given["epochs"]
+    clips, epochs = _clips(given["tune"], untrained), given["epochs"] or _EPOCHS
     found = tuned(net, clips, epochs=epochs, tell=lambda line: print(line, file=sys.stderr))
     note = f"weights were trained on {len(clips):,} recordings, {epochs} times through"
     return replace(found, approximations=(*found.approximations, note))

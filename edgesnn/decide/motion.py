@@ -77,8 +77,8 @@ class MotionSpec:
         if not self.reach:
             return ""
         return (
-            f"; told is the mean over a Gaussian of {self.reach:g} places, weights exp(2 c), where "
-            "y[3] is 0 a thousandth of it"
+            f"; told is the mean over a Gaussian of {self.reach:g} places of the motion of g cut "
+            "to [-6, 6], weights exp(2 c) of c cut to [-2, 4], where y[3] is 0 a thousandth of it"
         )
 
 

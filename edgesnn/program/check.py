@@ -57,8 +57,9 @@ def _check_loop(node: Previous, values: Mapping[str, Value]) -> None:
     if node.later not in values or names.index(node.later) <= names.index(node.name):
         raise BundleError(f"{node.name} reads {node.later} one step late, which is no later node")
     later = values[node.later]
-    if not later.spikes or later.shape != tuple(node.shape):
+    counts = later.dtype == "uint8" and later.high <= node.most and 1 <= node.most <= 255
+    if not counts or later.shape != tuple(node.shape):
         raise BundleError(
             f"{node.name}: {node.later} gives {later.dtype} up to {later.high} of {later.shape}, "
-            f"wanted spikes of {tuple(node.shape)}"
+            f"wanted up to {node.most} spikes of {tuple(node.shape)}"
         )

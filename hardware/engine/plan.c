@@ -107,7 +107,9 @@ API int32_t engine_weights(plan_t *plan, int32_t at, int32_t past, int32_t conv,
 {
     node_t *n = plan->node + at;
     const shape_t *in = plan->shape + n->input[0], *out = plan->shape + n->out;
-    n->past = past, n->slots = past + 1 + running, n->running = running, n->conv = conv, n->kernel_h = kernel_h, n->columns = columns, n->run = run;
+    n->past = past, n->running = running;
+    n->slots = past + 1 + running; /* running sums take off what is one step older than a state */
+    n->conv = conv, n->kernel_h = kernel_h, n->columns = columns, n->run = run;
     n->stride = stride;
     n->set_length = (size_t)set_length;
     n->terms = term_count, n->banks = banks, n->narrow = narrow, n->wide = wide;

@@ -111,6 +111,8 @@ def test_features_are_the_pixels_of_a_sensor(
         (30, ["--readout", "guess"], "--readout guess is none; give evidence, spikes, trial"),
         (30, ["--input", "sound", "--calibrate", "."], "--calibrate takes recordings of events"),
         (36, ["--input", "image:6x6", "--steps", "0"], "--steps"),
+        (36, ["--input", "image:6"], "--input image:6 is none; give events"),
+        (36, ["--epochs", "2"], "--epochs is of --tune DIR, which is not given"),
     ],
 )
 def test_ends_that_do_not_fit_are_named(
@@ -124,3 +126,12 @@ def test_ends_that_do_not_fit_are_named(
     line = ["import", dense(tmp_path / "a.nir", features), "--out", str(out), "--step-us", "1234"]
     assert run_line([*line, *words]) != 0
     assert said in capsys.readouterr().err and not out.exists()
+
+
+def test_more_bits_that_do_not_fit_leave_eight(tmp_path: Path) -> None:
+    """Finer weights of very many inputs could leave the range in which graphs are exact."""
+    weights = RNG.normal(0, 0.05, (4, 20_000)).astype(np.float32)
+    weights[:, 0] = 5.0
+    net = dense(tmp_path / "a.nir", 20_000, 4, weights)
+    assert run_line(["import", net, "--out", str(tmp_path / "auto.json")]) == 0
+    assert run_line(["import", net, "--out", str(tmp_path / "b.json"), "--weights", "14"]) != 0

@@ -184,3 +184,79 @@ def test_a_checkpoint_of_parameters(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=said):
             from_spikingjelly(fresh, SHAPE, state=tmp_path / name, **options)
+
+
+class Pair(torch.nn.Module):  # type: ignore[misc]
+    """Two maps and neurons, called as `call` says."""
+
+    def __init__(self, call: Any) -> None:
+        super().__init__()
+        self.c = layer.Conv2d(2, 4, 1, bias=False)
+        self.d = layer.Conv2d(2, 4, 1, bias=False)
+        self.n = neuron.IFNode(v_threshold=0.5)
+        self.o = neuron.IFNode(v_threshold=0.5)
+        self.mean = layer.AvgPool2d(2, divisor_override=1)
+        self.call = call
+
+    def forward(self, x: Any, y: Any = None) -> Any:
+        return self.call(self, x, y)
+
+
+def added_in_place(m: Any, x: Any, _: Any) -> Any:
+    sums = m.c(x)
+    sums.add_(m.d(x))
+    return m.n(sums)
+
+
+def added_through_another_name(m: Any, x: Any, _: Any) -> Any:
+    spikes = m.n(m.c(x))
+    same = spikes.contiguous()
+    same += m.o(m.d(x))
+    return spikes
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda m, x, y: m.n(m.c(x)) + m.n(m.d(x)), "is called twice in a step, and remembers"),
+        (added_in_place, "changes in place what n reads later"),
+        (added_through_another_name, "changes in place what output reads later"),
+        (lambda m, x, y: m.n(m.c(x) + m.d(y)), "takes several inputs"),
+        (lambda m, x, y: m.mean(m.n(m.c(x))), "a divisor or a dilation of its own"),
+        (lambda m, x, y: m.o(torch.sub(1, m.n(m.c(x)), alpha=2)), "sub.* which is not carried"),
+        (lambda m, x, y: m.n(m.c(input=x)), "is called with other than one value"),
+    ],
+)
+def test_what_would_be_read_wrongly_is_refused(call: Any, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        read_spikingjelly(Pair(call), SHAPE)
+
+
+def test_a_module_is_followed_as_it_is_in_evaluation() -> None:
+    def call(m: Any, x: Any, _: Any) -> Any:
+        return m.n(m.c(x)) if m.training else m.o(m.d(x))
+
+    module = whole(Pair(call), 4).train()
+    net = read_spikingjelly(module, SHAPE)
+    assert module.training
+    assert (net.run(inputs())[net.stages[-1].name] == outputs(module.eval(), inputs())).all()
+
+
+def test_maps_may_be_called_twice_and_thresholds_are_above_0() -> None:
+    module = whole(Pair(lambda m, x, y: m.n(m.c(x) + m.c(x))), 5)
+    net = read_spikingjelly(module, SHAPE)
+    assert (net.run(inputs())[net.stages[-1].name] == outputs(module, inputs())).all()
+    module.n.v_threshold = 0.0
+    with pytest.raises(InputError, match="a threshold of 0; above 0 is carried over"):
+        converted(read_spikingjelly(module, SHAPE), name="a", step_us=1000, highest=3)
+
+
+def test_a_checkpoint_of_a_parallel_training(tmp_path: Path) -> None:
+    trained, options = whole(Residual("ADD"), 3), {"name": "a", "highest": 3}
+    named = {f"module.{key}": value for key, value in trained.state_dict().items()}
+    torch.save(named, tmp_path / "a.pt")
+    torch.save({1: torch.zeros(2)}, tmp_path / "numbers.pt")
+    made = from_spikingjelly(Residual("ADD"), SHAPE, state=tmp_path / "a.pt", **options)  # type: ignore[arg-type]
+    assert made.program.sha256 == from_spikingjelly(trained, SHAPE, **options).program.sha256  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="holds no state_dict"):
+        from_spikingjelly(Residual("ADD"), SHAPE, state=tmp_path / "numbers.pt", **options)  # type: ignore[arg-type]

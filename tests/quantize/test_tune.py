@@ -119,6 +119,21 @@ def test_recurrent_networks_are_not_tuned() -> None:
         tuned(replace(net, stages=loop), clips(4, 0), epochs=1)
 
 
+def test_what_cannot_be_trained_on_is_named() -> None:
+    for on in ([], [(clips(1, 0)[0][0], CLASSES)]):
+        with pytest.raises(InputError, match="recordings of classes 0 to 3, at least one"):
+            tuned(spoilt(), on, epochs=1)
+
+
+def test_a_channel_of_no_gain_stays_one() -> None:
+    first, neurons, *rest = spoilt().stages
+    gain = np.ones(24)
+    gain[3] = 0
+    net = replace(spoilt(), stages=(first, replace(neurons, gain=gain), *rest))  # type: ignore[type-var]
+    for stage in tuned(net, clips(40, 1), epochs=1).stages:
+        assert not isinstance(stage, Weighted) or np.isfinite(stage.weight).all()
+
+
 def test_the_command_trains_before_it_converts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

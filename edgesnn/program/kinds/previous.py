@@ -19,11 +19,15 @@ from edgesnn.program.node import Known, Node, State, StatePort, Tensor, Value, W
 
 @dataclass(frozen=True, slots=True)
 class Previous(Node):
-    """The spikes of the node `later`, one step late. shape: that of its output."""
+    """The spikes of the node `later`, one step late.
+
+    shape: that of its output. most: spikes of one of its neurons in a step.
+    """
 
     name: str
     later: str
     shape: tuple[int, ...]
+    most: int = 1
     kind: Literal["previous"] = "previous"
 
     @property
@@ -33,11 +37,11 @@ class Previous(Node):
 
     def value(self, tensors: Mapping[str, Tensor], given: list[Value]) -> Value:
         """See `Node.value`."""
-        return Value(tuple(self.shape), 0, 1, "uint8")
+        return Value(tuple(self.shape), 0, self.most, "uint8")
 
     def ports(self, known: Known) -> dict[str, StatePort]:
         """previous_<name>: the spikes, uint8; whoever executes the program puts them there."""
-        return {f"previous_{self.name}": StatePort(tuple(self.shape))}
+        return {f"previous_{self.name}": StatePort(tuple(self.shape), largest=self.most)}
 
     def memory(self, known: Known) -> int | None:
         """Without end: spikes go round."""
