@@ -6,8 +6,9 @@ FILE: lines "t x y p", t in seconds.
 For the last four windows of 30 ms: the share of events whose flow lies within 20 degrees of the
 slide, and the mean FWL, of edgesnn on the recording as it is, mirrored, transposed and reversed in
 time, and of OpenCV's methods on pictures of 15 ms. With --truth the relative error at the events
-of the 10 ms before t_ref too: flow_x (H, W) is px/s along x of the undistorted picture at t_ref (s,
-of FILE's clock; nan where unknown), K (3, 3) and D (5) are the camera's.
+of the 10 ms before t_ref too, and the FWL that the truth itself reaches there: flow_x (H, W) is
+px/s along x of the undistorted picture at t_ref (s, of FILE's clock; nan where unknown), K (3, 3)
+and D (5) are the camera's.
 """
 
 from __future__ import annotations
@@ -71,19 +72,34 @@ class Truth:
     K: NDArray[np.floating[Any]]
     D: NDArray[np.floating[Any]]
 
-    def told(self, events: Events, at: Callable[[int], Any]) -> str:
-        """Say the mean relative error of `at`'s field at the events just before."""
-        last = events[(events["t"] >= self.at_us - SCORED_US) & (events["t"] < self.at_us)]
-        raw = np.stack([last["x"], last["y"]], axis=1).astype(np.float64)
-        x, y = np.rint(cv2.undistortPoints(raw[:, None], self.K, self.D, P=self.K)[:, 0].T)
+    def told(self, events: Events, size: Size, at: Callable[[int], Any]) -> str:
+        """Say the mean relative error of `at`'s field at the events just before, and how sharp the
+        truth itself makes those of a window whose motion is known, beside the field."""
+        found, truth = at(self.at_us), self.on_pixels(size)
+        before = events[(events["t"] < self.at_us)]
+        before = before[np.abs(truth[before["y"], before["x"]]) > 1]  # px/s; nan is not
+        last = before[before["t"] >= self.at_us - SCORED_US]
+        wanted = truth[last["y"], last["x"]]
+        u, v = found[:, last["y"], last["x"]]
+        off = np.hypot(u - wanted, v) / np.abs(wanted)
+        slide = np.stack([np.nan_to_num(truth), np.zeros_like(truth)])
+        own, best = (fwl_of(before, field, self.at_us, size) or np.nan for field in (found, slide))
+        return (
+            f"relative error {off.mean():.3f} at {len(last):,} events; FWL of those whose motion "
+            f"is known {own:.2f}, by the truth {best:.2f}"
+        )
+
+    def on_pixels(self, size: Size) -> NDArray[np.floating[Any]]:
+        """Return the motion along x at each pixel of the sensor, nan where it is not known."""
+        width, height = size
+        raw = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).astype(float)
+        flat = raw.reshape(-1, 1, 2)
+        x, y = np.rint(cv2.undistortPoints(flat, self.K, self.D, P=self.K)[:, 0].T).astype(int)
         h, w = self.flow.shape
-        wanted = np.full(len(last), np.nan)
         inside = (x >= 0) & (x < w) & (y >= 0) & (y < h)
-        wanted[inside] = self.flow[y[inside].astype(int), x[inside].astype(int)]
-        known = np.abs(wanted) > 1  # px/s; nan is not
-        u, v = at(self.at_us)[:, last["y"][known], last["x"][known]]
-        off = np.hypot(u - wanted[known], v) / np.abs(wanted[known])
-        return f"relative error {off.mean():.3f} at {known.sum():,} of {len(last):,} events"
+        found = np.full(width * height, np.nan)
+        found[inside] = self.flow[y[inside], x[inside]]
+        return found.reshape(height, width)
 
 
 def truth_of(path: Path, first_s: float) -> Truth:
@@ -115,7 +131,7 @@ def main() -> None:
 
         print(f"{'edgesnn, ' + name:22} {told(part, own, axis, field)}")
         if truth is not None and part is events:
-            print(f"{'':22} {truth.told(events, field)}")
+            print(f"{'':22} {truth.told(events, size, field)}")
     for name, method in methods().items():
 
         def peer(until_us: int, method: Any = method) -> Any:
@@ -123,7 +139,7 @@ def main() -> None:
 
         print(f"{name:22} {told(events, size, 0, peer)}")
         if truth is not None:
-            print(f"{'':22} {truth.told(events, peer)}")
+            print(f"{'':22} {truth.told(events, size, peer)}")
 
 
 if __name__ == "__main__":
