@@ -112,9 +112,8 @@ class Builder:
         if reset == "subtract" and len(theta) % 2:
             drop = f"drop_{name}"
             self.tensors[drop] = (self.tensors[f"theta_{name}"] * 3 // 2 + 1).astype(np.int32)
-        leak = None
-        if self.rng.random() < 0.3:
-            keep, leak = KEEP_UNIT, f"leak_{name}"
+        if leak := f"leak_{name}" if self.rng.random() < 0.3 else None:
+            keep = KEEP_UNIT
             self.tensors[leak] = self.rng.integers(0, KEEP_UNIT + 1, len(theta)).astype(np.int32)
         tensors = f"theta_{name}", f"current_{name}"
         most = int(self.rng.choice([1, 1, 3, 200])) if drop is None else 1
