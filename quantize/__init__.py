@@ -75,6 +75,11 @@ def from_spikingjelly(
 def _made(net: Any, tune: list[Any] | None, epochs: int, how: dict[str, Any]) -> Converted:
     from .from_float import converted
 
+    if not str(how["name"]).isidentifier():
+        raise InputError(f"name is {how['name']!r}; wanted letters, numbers and _")
+    for field, most in (("step_us", 1_000_000), ("highest", 255)):
+        if not isinstance(how[field], int) or not 1 <= how[field] <= most:
+            raise InputError(f"{field} is {how[field]!r}; wanted a whole number, 1 to {most:,}")
     if tune is not None:
         if how["wide"]:
             raise InputError("tune trains weights of 8 bits; leave wide out")

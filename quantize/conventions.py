@@ -57,7 +57,9 @@ class Convention:
         dt = self.dt or step
         least = dt * (1 - 1e-6) if self.euler else dt / 50  # of what is left nothing could be told
         if not tau > 0 or tau < least:
-            shorter = "" if self.dt else "; take shorter steps (--step-us)"
+            shorter = "; take shorter steps (--step-us)"
+            if self.dt:
+                shorter = ", as this --convention counts time; it may be another's graph"
             raise InputError(f"{where}: {name} is {tau:g} s and a step {dt:g} s{shorter}")
         return max(0.0, 1 - dt / tau if self.euler else math.exp(-dt / tau))
 

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from edgesnn.senses.hearing import HearingSpec
     from edgesnn.senses.latency import LatencySpec
 
+STEPS = 16
 READOUTS = ("evidence", "spikes", "trial")
 OPTIONS = (
     Option("--input", "events, events:WxH, sound or image.", default="events", metavar="WHAT"),
     Option("--readout", "How output decides: evidence, spikes or trial.", default="evidence"),
-    Option("--steps", "Steps of a trial, or of an image.", int, default=16, least=1, most=4096),
+    Option("--steps", "Steps of a trial or an image (16).", int, least=1, most=4096),
 )
 
 
@@ -113,8 +114,8 @@ def readout_of(kind: str, program: Program, labels: tuple[str, ...], steps: int)
         return TrialSpec(labels, steps, most, scale=4000.0 * steps, last=1000 * steps)
     return ReadoutSpec(
         labels=labels,
-        scale=4.0 if kind == "evidence" else 0.25,  # a spike in each of two steps decides
-        decay_shift=8 if kind == "evidence" else 1,
+        scale=4.0 if kind == "evidence" else 1.0,
+        decay_shift=8 if kind == "evidence" else 3,  # about the last eight steps
         enter=0.9,
         leave=0.5,
         quiet_events=5,

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgesnn.cli.import_ends import OPTIONS as ENDS
-from edgesnn.cli.import_ends import encoder_of, hearing_of, input_typed, latency_of, readout_of
+from edgesnn.cli.import_ends import (
+    STEPS,
+    encoder_of,
+    hearing_of,
+    input_typed,
+    latency_of,
+    readout_of,
+)
 from edgesnn.cli.options import JSON
 from edgesnn.cli.parsing import Given
 from edgesnn.errors import BundleError, InputError, MissingDependency
@@ -23,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgesnn.bundle import Bundle
+    from edgesnn.program import Program
     from edgesnn.quantize.conversion import Converted
     from edgesnn.quantize.float_net import FloatNet
 
@@ -35,6 +43,7 @@ _ENOUGH = 0.95
 _WORTH = 0.05
 """What more bits must gain: neurons without leak differ on random spikes whatever the weights."""
 _EPOCHS = 3
+FILES = ("npz", "onnx", "parity.npz")
 OPTIONS = (
     Option("--out", "The bundle to write: NAME.json.", Path, default=..., metavar="NAME.json"),
     Option("--step-us", "Length of a step.", int, default=1000, least=1, most=1_000_000),
@@ -75,8 +84,9 @@ def import_net(given: Given) -> None:
     if out.suffix != ".json" or not out.stem.isidentifier():
         raise InputError(f"--out {shown(str(out))}: give NAME.json, of letters, numbers and _")
     check_output(out, "--out", [".json"])
-    if out.exists():
-        raise InputError(f"--out {shown(str(out))} is there already; give another name")
+    for kind in ("json", *FILES):
+        if (there := out.with_suffix(f".{kind}")).exists():
+            raise InputError(f"{shown(str(there))} is there already; give --out another name")
     if given["weights"] not in _WEIGHTS:
         raise InputError(f"--weights {shown(given['weights'])} is none; give {', '.join(_WEIGHTS)}")
     check_plain(path)
@@ -88,6 +98,10 @@ def import_net(given: Given) -> None:
             )
     if given["tune"] is None and given["epochs"] is not None:
         raise InputError("--epochs is of --tune DIR, which is not given")
+    if given["steps"] is not None and given["readout"] != "trial" and fed.kind != "image":
+        raise InputError("--steps is of --readout trial or --input image, and neither is given")
+    if given["tune"] is not None and _same(given["tune"], given["calibrate"]):
+        raise InputError("--tune and --calibrate name one folder; judge by other recordings")
     if given["tune"] is not None and given["weights"] == "14":
         raise InputError("--tune trains weights of 8 bits; leave --weights 14 out")
     net = read_nir(
@@ -100,15 +114,14 @@ def import_net(given: Given) -> None:
     trained = net if given["tune"] is None else _tuned(net, out.stem, given)
     made, clips = _converted(trained, out.stem, given)
     labels = _labels(given["labels"], int(np.prod(made.program.output_shape)))
-    bundle, answers = _saved(out, made, labels, net, None, given), None
-    if clips:
-        answers = _answers(net, bundle, clips)
-        bundle = _saved(out, made, labels, net, answers, given)
+    answers = _answers(net, made.program, clips) if clips else None
+    bundle = _saved(out, made, labels, net, answers, given)
     report = {
         "bundle": str(out),
         "layers": [row_of(layer) for layer in made.layers],
         "compared_on": "recordings" if clips else "random spikes",
         "approximations": list(made.approximations),
+        "tuned": given["tune"] is not None,
         "answers": answers,
         "bytes": sum(f.stat().st_size for f in out.parent.glob(f"{out.stem}.*")),
     }
@@ -155,6 +168,10 @@ def _converted(
     return tried[-1 if better else 0], clips
 
 
+def _same(one: Path, other: Path | None) -> bool:
+    return other is not None and one.resolve() == other.resolve()
+
+
 def _tuned(net: FloatNet, name: str, given: Given) -> FloatNet:
     """Return the network with weights trained as they will be rounded, on labelled recordings."""
     from edgesnn.quantize.from_float import converted
@@ -166,7 +183,8 @@ def _tuned(net: FloatNet, name: str, given: Given) -> FloatNet:
     untrained = converted(net, name=name, step_us=given["step_us"], highest=given["highest"])
     clips, epochs = _clips(given["tune"], untrained), given["epochs"] or _EPOCHS
     found = tuned(net, clips, epochs=epochs, tell=lambda line: print(line, file=sys.stderr))
-    note = f"weights were trained on {len(clips):,} recordings, {epochs} times through"
+    times = "once" if epochs == 1 else f"{epochs} times"
+    note = f"weights were trained on {len(clips):,} recordings, {times} through"
     return replace(found, approximations=(*found.approximations, note))
 
 
@@ -208,16 +226,17 @@ def _clips(folder: Path, made: Converted) -> list[tuple[NDArray[np.uint8], int]]
 
 
 def _answers(
-    net: FloatNet, bundle: Bundle, clips: list[tuple[NDArray[np.uint8], int]]
+    net: FloatNet, program: Program, clips: list[tuple[NDArray[np.uint8], int]]
 ) -> dict[str, Any]:
     """Return how often the float and the integer network are right, and how often they agree.
 
-    The answer is the class with the most output over a recording.
+    The answer is the class with the most output over a recording, whatever the readout.
     """
-    from edgesnn.backend import load_model
+    from edgesnn.hardware.events import EventsModel, can_run
+    from edgesnn.hardware.reference import Reference
 
     last = net.stages[-1].name
-    stream = load_model("auto", bundle)[1].stream()
+    stream = (EventsModel if can_run(program) else Reference)(program).stream()
     right = {"float": 0, "integer": 0}
     same = 0
     for xs, label in clips:
@@ -259,7 +278,8 @@ def _saved(
         "answers": answers,
         **program_facts(made.program),
     }
-    program, kind, steps = made.program, input_typed(given["input"]).kind, given["steps"]
+    program, kind = made.program, input_typed(given["input"]).kind
+    steps = given["steps"] or STEPS
     return save_bundle(
         out.parent,
         out.stem,

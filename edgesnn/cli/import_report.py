@@ -43,13 +43,14 @@ def show_report(report: dict[str, Any], classes: int, out: Path) -> None:
             "" if rate is None else f"{100 * rate:.1f} %",
         )
     show(table)
-    print(f"spikes were compared with the float network's on {report['compared_on']}")
+    whose = "the trained float network's" if report["tuned"] else "the float network's"
+    print(f"spikes were compared with {whose} on {report['compared_on']}")
     for row in report["layers"]:
         if row["spikes_equal"] is not None and row["spikes_equal"] < _GOOD:
             print(
                 f"{row['name']} keeps {100 * row['spikes_equal']:.1f} % of them (weights are off "
                 f"by {100 * row['weight_error']:.1f} %); --weights 14 may keep more"
-                if "int8" in row["became"]
+                if "int8" in row["became"] and not report["tuned"]
                 else f"{row['name']} keeps {100 * row['spikes_equal']:.1f} % of them"
             )
     for sentence in report["approximations"]:

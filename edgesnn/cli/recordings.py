@@ -12,6 +12,7 @@ from edgesnn.bundle import Bundle
 from edgesnn.cli.source import size_typed, unit_typed
 from edgesnn.decide.evidence import ReadoutSpec
 from edgesnn.decide.exit_rule import ExitRule
+from edgesnn.decide.trial import TrialSpec
 from edgesnn.errors import InputError
 from edgesnn.measure.evaluate import evaluate
 from edgesnn.measure.tables import print_saved, right, show, table_of
@@ -22,8 +23,8 @@ from edgesnn.sources.catalog import UNSAID
 def _report(
     bundle: Bundle, model: Model, data: Path, rule: ExitRule | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    if not isinstance(bundle.readout, ReadoutSpec):
-        raise InputError(f"{bundle.program.name} does not weigh evidence step by step")
+    if not isinstance(bundle.readout, ReadoutSpec | TrialSpec):
+        raise InputError(f"{bundle.program.name} does not tell classes of recordings")
     carried = bool(given["carry_state"])
     size, unit = size_typed(given["sensor"]), unit_typed(given["time_unit"])
     return evaluate(bundle, model, data, carry_state=carried, rule=rule, size=size, unit=unit)

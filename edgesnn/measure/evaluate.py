@@ -137,7 +137,11 @@ def _play(
     since_us = None if held == NOTHING else 0
     verdict = _Verdict(held, since_us, of_steps=len(steps), notes=notes)
     for step in steps:
-        y = stream.step(encoder.encode(step.events, step.start_us))
+        x = encoder.encode(step.events, step.start_us)
+        turn = readout.turn(encoder.used)
+        if turn == "reset":
+            stream.reset()
+        y = None if turn == "skip" else stream.step(x)
         at_us = step.end_us - steps[0].start_us
         change = readout.update(y, encoder.used, clock_us + at_us)
         verdict.steps += 1
@@ -176,8 +180,10 @@ def read_labels(directory: Path, classes: int) -> list[Labelled]:
     table = directory / "labels.csv"
     if not table.is_file():
         raise InputError(
-            f"{directory} has no labels.csv; eval wants a folder of recordings with a labels.csv "
-            "whose first line is file,label,name"
+            f"{directory} has no labels.csv; wanted is a folder of recordings with a labels.csv "
+            "whose first line is file,label"
+            if directory.is_dir()
+            else f"there is no folder {directory}"
         )
     try:
         with table.open(newline="", encoding="utf-8-sig") as lines:
@@ -185,13 +191,13 @@ def read_labels(directory: Path, classes: int) -> list[Labelled]:
             missing = [name for name in ("file", "label") if name not in (rows.fieldnames or ())]
             if missing:
                 raise InputError(
-                    f"{table} has no column {missing[0]!r}; its first line must be file,label,name"
+                    f"{table} has no column {missing[0]!r}; its first line must be file,label"
                 )
             found = [_recording(directory, row, rows.line_num, classes) for row in rows]
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table} is not a text table ({error}); save it as CSV, UTF-8") from error
     if not found:
-        raise InputError(f"{table} names no recording; wanted one line file,label,name for each")
+        raise InputError(f"{table} names no recording; wanted one line file,label for each")
     return found
 
 

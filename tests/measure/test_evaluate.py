@@ -198,7 +198,7 @@ def test_an_empty_recording_says_nothing(bundle, model, folder):
 
 
 def test_a_folder_without_labels(bundle, model, tmp_path):
-    with pytest.raises(InputError, match=r"has no labels.csv; eval wants a folder"):
+    with pytest.raises(InputError, match=r"has no labels.csv; wanted is a folder"):
         evaluate(bundle, model, tmp_path)
 
 

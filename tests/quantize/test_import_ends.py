@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ pytest.importorskip("onnx")
 
 from edgesnn.app import load_app, sample_path  # noqa: E402
 from edgesnn.bundle import load_bundle  # noqa: E402
+from edgesnn.cli import import_net  # noqa: E402
 from edgesnn.cli.main import run_line  # noqa: E402
 
 RNG = np.random.default_rng(3)
@@ -85,6 +87,54 @@ def test_sound_is_heard_by_as_many_bands(
     assert any(line.get("label", "").startswith("class ") for line in lines)
 
 
+def test_recordings_are_judged_by_trials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One trial from the first event on: what comes after it is of another."""
+    out = imported(tmp_path, 30, "--input", "events:6x5", "--readout", "trial", "--steps", "40")
+    n = 60
+    for number, row in enumerate((0, 4)):  # the first class looks above, the last below
+        columns = {"t": np.arange(n) * 1000, "x": RNG.integers(0, 6, n), "y": np.full(n, row)}
+        np.savez(tmp_path / f"{number}.npz", **columns, p=np.ones(n, int), width=6, height=5)
+    (tmp_path / "labels.csv").write_text("file,label\n0.npz,0\n1.npz,2\n")
+    capsys.readouterr()
+    assert run_line(["eval", out, "--data", str(tmp_path), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["correct"] == 2 and all(row["decided_at_us"] for row in report["per_file"])
+
+
+@pytest.mark.parametrize("kind", ["npz", "onnx", "parity.npz", "json"])
+def test_no_file_of_the_users_is_overwritten(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    own = tmp_path / f"mine.{kind}"
+    own.write_bytes(b"a recording")
+    out = str(tmp_path / "mine.json")
+    assert run_line(["import", dense(tmp_path / "a.nir", 30), "--out", out]) != 0
+    assert f"mine.{kind} is there already" in capsys.readouterr().err
+    assert own.read_bytes() == b"a recording" and len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_import_that_is_stopped_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while the recordings are judged, which is the last that is done before it is written."""
+    (tmp_path / "data").mkdir()
+    columns = {"t": np.arange(9) * 1000, "x": np.arange(9) % 6, "y": np.full(9, 2)}
+    np.savez(tmp_path / "data" / "0.npz", **columns, p=np.ones(9, int), width=6, height=5)
+    (tmp_path / "data" / "labels.csv").write_text("file,label\n0.npz,0\n")
+
+    def stop(*given: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(import_net, "_answers", stop)
+    words = ["--input", "events:6x5", "--calibrate", str(tmp_path / "data")]
+    net, out = dense(tmp_path / "a.nir", 30), str(tmp_path / "mine.json")
+    with contextlib.suppress(KeyboardInterrupt):
+        assert run_line(["import", net, "--out", out, *words]) != 0
+    assert {path.name for path in tmp_path.iterdir()} == {"a.nir", "data"}
+
+
 @pytest.mark.parametrize("channels", [1, 2])
 def test_features_are_the_pixels_of_a_sensor(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], channels: int
@@ -112,6 +162,9 @@ def test_features_are_the_pixels_of_a_sensor(
         (30, ["--input", "sound", "--calibrate", "."], "--calibrate takes recordings of events"),
         (36, ["--input", "image:6x6", "--steps", "0"], "--steps"),
         (36, ["--input", "image:6"], "--input image:6 is none; give events"),
+        (36, ["--steps", "9"], "--steps is of --readout trial or --input image"),
+        (36, ["--tune", ".", "--calibrate", "."], "--tune and --calibrate name one folder"),
+        (36, ["--calibrate", "nowhere"], "there is no folder nowhere"),
         (36, ["--epochs", "2"], "--epochs is of --tune DIR, which is not given"),
     ],
 )

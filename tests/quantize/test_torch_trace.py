@@ -260,3 +260,16 @@ def test_a_checkpoint_of_a_parallel_training(tmp_path: Path) -> None:
     assert made.program.sha256 == from_spikingjelly(trained, SHAPE, **options).program.sha256  # type: ignore[arg-type]
     with pytest.raises(InputError, match="holds no state_dict"):
         from_spikingjelly(Residual("ADD"), SHAPE, state=tmp_path / "numbers.pt", **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"name": "a-b"}, "name is 'a-b'; wanted letters"),
+        ({"name": "a", "step_us": 1.5}, "step_us is 1.5; wanted a whole number"),
+        ({"name": "a", "highest": "3"}, "highest is '3'; wanted a whole number"),
+    ],
+)
+def test_arguments_that_make_no_program(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        from_spikingjelly(Residual("ADD").eval(), SHAPE, **options)
