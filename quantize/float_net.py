@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +28,8 @@ from .float_stages import (
 )
 
 State = dict[str, Floats]
+_OURS = re.compile("^(synapse|sum|end|theta|current|drop|leak|taps|delays|w)_|_(coarse|a|b)$")
+"""Names that a conversion gives to nodes and tensors of its own."""
 _TIE = 1e-12
 """A potential of so many thresholds, and a little less by rounding, is as many spikes."""
 
@@ -232,6 +235,18 @@ def _integrated(stage: Neurons | Potentials, sums: Floats, state: State) -> Floa
         elif stage.reset == "subtract":
             v = v - fired * drop
     state[stage.name], state[f"synapse {stage.name}"] = v, i
+    return found
+
+
+def stage_name(wanted: str, taken: Container[str]) -> str:
+    """Return a new name that stages and nodes may have, as near as can be to what is wanted."""
+    name = re.sub(r"\W", "_", wanted, flags=re.ASCII)
+    if not name.isidentifier() or name == "x" or _OURS.search(name):
+        name = f"n_{name}"
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
     return found
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edgesnn.errors import InputError
 
 from .conventions import Convention, Reset, convention_of
-from .float_net import FloatNet, needed, of_pixels, shape_before
+from .float_net import FloatNet, needed, of_pixels, shape_before, stage_name
 from .float_stages import Before, Neurons, Pooled, Potentials, Stage, Weighted
 from .nir_graph import PASSING, Graph, input_shape, read_graph
 from .nir_neurons import INTEGRATING, NeuronReader
@@ -129,7 +129,7 @@ class _Reader:
         return [self._named[source] for source in sources]
 
     def _add(self, name: str, kind: str) -> None:
-        own, node = f"n_{len(self._stages)}", self._nodes[name]
+        own, node = self._free(name), self._nodes[name]
         where = f"{self._path}: {name} ({kind})"
         earlier = next(iter(self._before[name]), "")
         # what is late and scaled stays so until weights take it
@@ -145,8 +145,7 @@ class _Reader:
             self._scale(own, name, node, where)
             return
         if kind in _WEIGHTED:
-            source = self._source(name, own, node)
-            own = f"n_{len(self._stages)}"
+            source = self._source(name, node)
             weighted = self._weighted(own, source, node, kind, where)
             late, factor = self._late.pop(name), self._scaled.pop(name)
             if not isinstance(late, int) and kind not in ("Affine", "Linear"):
@@ -156,14 +155,17 @@ class _Reader:
             (source,) = self._reads(name, 1)
             stage = self._pooled(own, source, node, kind, where)
         elif kind in INTEGRATING:
-            stage = self._neurons(tuple(self._reads(name)), node, kind, where)
-            own = stage.name
+            stage = self._neurons(own, tuple(self._reads(name)), node, kind, where)
         else:
             raise InputError(f"{where}: it is not carried over; what is: {_KNOWN}")
         self._stages.append(stage)
         self._named[name] = own
 
-    def _source(self, name: str, own: str, node: Any) -> str:
+    def _free(self, name: str) -> str:
+        """Return a new name for the stage of a node."""
+        return stage_name(name, {stage.name for stage in self._stages})
+
+    def _source(self, name: str, node: Any) -> str:
         """Return the stage that a weighted map reads; a loop's becomes a stage of its own."""
         late = [source for source, target in self._graph.late if target == name]
         if not late:
@@ -174,6 +176,7 @@ class _Reader:
                 f"{self._path}: {name} closes a loop; it must read those neurons alone"
             )
         # of a convolution the image is found when all stages are known
+        own = self._free(f"{name}_before")
         self._stages.append(Before(own, late[0], (int(weight[1]),) if len(weight) == 2 else ()))
         return own
 
@@ -202,7 +205,7 @@ class _Reader:
                 f"{where}: behind weights one delay is carried over, without a bias; put it on "
                 "their inputs"
             )
-        self._named[name] = f"n_{len(self._stages)}"
+        self._named[name] = self._free(name)
         self._stages.append(replace(weighted, name=self._named[name], delays=before + late))
 
     def _scale(self, own: str, name: str, node: Any, where: str) -> None:
@@ -259,7 +262,7 @@ class _Reader:
         return Pooled(own, source, size, "sum" if kind == "SumPool2d" else "mean")
 
     def _neurons(
-        self, inputs: tuple[str, ...], node: Any, kind: str, where: str
+        self, own: str, inputs: tuple[str, ...], node: Any, kind: str, where: str
     ) -> Neurons | Potentials:
         stages, read = {stage.name: stage for stage in self._stages}, []
         for name in inputs:
@@ -267,8 +270,8 @@ class _Reader:
             if not isinstance(weighted, Weighted):
                 raise InputError(f"{where}: reads what is not weighted (Affine, Linear, Conv2d)")
             if name in self._taken:  # by other neurons, whose unit may be another
-                weighted = replace(weighted, name=f"n_{len(self._stages)}")
+                weighted = replace(weighted, name=self._free(name))
                 self._stages.append(weighted)
             self._taken.add(weighted.name)
             read.append(weighted.name)
-        return self._integrating.stage(f"n_{len(self._stages)}", tuple(read), node, kind, where)
+        return self._integrating.stage(own, tuple(read), node, kind, where)

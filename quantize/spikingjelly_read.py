@@ -25,7 +25,7 @@ import numpy as np
 
 from edgesnn.errors import InputError
 
-from .float_net import FloatNet, needed
+from .float_net import FloatNet, needed, stage_name
 from .float_stages import Enlarged, Joined, Neurons, Pooled, Stage, Weighted
 from .torch_modules import (
     CONTAINERS,
@@ -63,6 +63,7 @@ class Reader:
         self._stages: dict[str, Stage] = {}
         self._taken: set[str] = set()  # weighted stages that neurons read
         self._notes: list[str] = []
+        self._at = ""  # what is read now, as people call it
         self._called: set[int] = set()  # neurons, which remember
 
     def net(self, about: str, end: Flow) -> FloatNet:
@@ -90,7 +91,7 @@ class Reader:
 
     def add(self, name: str, module: Any, flow: Flow) -> Flow:
         """Add a module that reads `flow`; return what it gives."""
-        kind = type(module).__name__
+        kind, self._at = type(module).__name__, name
         where = f"{name} ({kind})"
         if kind in SKIPPED:
             return flow
@@ -117,6 +118,7 @@ class Reader:
 
     def added(self, a: Flow, b: Flow, where: str) -> Flow:
         """Return a + b."""
+        self._at = where.rpartition(" ")[2]
         if a.without or b.without:
             raise InputError(f"{where} adds 1 - spikes, which is not carried over")
         if bool(a.sums) != bool(b.sums):  # spikes to the sums of others: through weights of 1
@@ -125,6 +127,7 @@ class Reader:
 
     def times(self, a: Flow, b: Flow, where: str) -> Flow:
         """Return a * b of spikes."""
+        self._at = where.rpartition(" ")[2]
         if a.without:
             a, b = b, a
         for flow in (a, b):
@@ -147,7 +150,7 @@ class Reader:
         return Flow(spikes=(stage.name,))
 
     def _name(self) -> str:
-        return f"n_{len(self._stages)}"
+        return stage_name(self._at, self._stages)
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return FloatNet(self._shape, tuple(self._stages.values()), "").shapes()

@@ -30,11 +30,12 @@ def row_of(layer: LayerReport) -> dict[str, Any]:
 
 def show_report(report: dict[str, Any], classes: int, out: Path) -> None:
     """Print a report for people."""
-    table = table_of(["was", "became"], ["|H| up to", "w error", "same spikes", "rate"])
+    table = table_of(["layer", "was", "became"], ["|H| up to", "w error", "same spikes", "rate"])
     for row in report["layers"]:
         bound, error = row["worst_bound"], row["weight_error"]
         same, rate = row["spikes_equal"], row["spike_rate"]
         table.add_row(
+            row["name"],
             row["was"],
             row["became"],
             "" if bound is None else f"{bound:,}",

@@ -141,7 +141,7 @@ def recorded(graph: Any, folder: Path, wanted: np.ndarray, convention: str) -> N
 def check_peer(folder: Path, wanted: np.ndarray, convention: str) -> None:
     """All spikes in floats, and nearly all in integers, several in a step among them."""
     net = read_nir(folder / "a.nir", step_us=1000, convention=convention)
-    assert wanted.max() > 1 and (net.run(inputs())["n_3"] == wanted).mean() > 0.999
+    assert wanted.max() > 1 and (net.run(inputs())[net.stages[-1].name] == wanted).mean() > 0.999
     made = converted(net, name="a", step_us=1000, highest=1, wide=True)
     told = compared(net, made, [inputs()])
     assert min(row.agreement for row in told.layers if row.agreement is not None) > 0.97

@@ -217,5 +217,5 @@ def test_every_neuron_may_leak_in_its_own_way() -> None:
     assert np.array_equal(net.run(xs)[net.stages[-1].name], np.stack(wanted))
     told = compared(net, made, [xs])
     assert min(row.agreement for row in told.layers if row.agreement is not None) > 0.98
-    assert {"leak_synapse_n_1", "leak_n_1"} <= set(made.program.tensors)
+    assert {"leak_synapse_lif", "leak_lif"} <= set(made.program.tensors)
     assert any(" to " in note and "4096" in note for note in made.approximations)
