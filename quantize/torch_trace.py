@@ -52,7 +52,7 @@ def traced(module: Any, reader: Reader) -> Flow:
             return is_known(kind) or kind in CONTAINERS and is_chain(m) or not list(m.children())
 
     about = type(module).__name__
-    training = bool(module.training)
+    modes = [(part, part.training) for part in module.modules()]
     try:
         module.eval()
         graph = Tracer().trace(module)
@@ -63,7 +63,8 @@ def traced(module: Any, reader: Reader) -> Flow:
             "or as a Sequential"
         ) from error
     finally:
-        module.train(training)
+        for part, training in modes:
+            part.training = training
     parts = dict(module.named_modules())
     known: dict[Any, Flow] = {}
     for node in graph.nodes:
@@ -92,22 +93,23 @@ def traced(module: Any, reader: Reader) -> Flow:
 
 def _called(node: Any, known: dict[Any, Flow], reader: Reader, where: str) -> Flow:
     name = node.target if isinstance(node.target, str) else node.target.__name__
-    flows = [known.get(given) if isinstance(given, type(node)) else None for given in node.args]
+    pair = node.args if len(node.args) == 2 and not node.kwargs else (None, None)
+    first, second = (known.get(one) if isinstance(one, type(node)) else None for one in pair)
+    given = known.get(node.args[0]) if node.args and isinstance(node.args[0], type(node)) else None
     if name in _ADDS or name in _TIMES:
         join: Callable[[Flow, Flow, str], Flow] = reader.added if name in _ADDS else reader.times
-        first, second = flows
-        if first is not None and second is not None and not node.kwargs:
+        if first is not None and second is not None:
             return join(first, second, where)
     elif name in ("sub", "rsub") or node.target is operator.sub:
-        one, flow = (node.args[0], flows[1]) if name == "sub" else (node.args[1], flows[0])
-        if not node.kwargs and one == 1 and flow is not None and flow.spikes and not flow.without:
+        one, flow = (pair[0], second) if name == "sub" else (pair[1], first)
+        if one == 1 and flow is not None and flow.spikes and not flow.without:
             return Flow(spikes=flow.spikes, without=True)
-    elif name in _PASSING and flows[0] is not None:
-        return flows[0]
-    elif name in _OVER_TIME and flows[0] is not None and _is_end(node):
+    elif name in _PASSING and given is not None:
+        return given
+    elif name in _OVER_TIME and given is not None and _is_end(node):
         axes = node.args[1:] or tuple(node.kwargs.values())
         if axes in ((0,), ([0],)):  # over time: what a readout gathers
-            return flows[0]
+            return given
     said = ", ".join(str(given) for given in node.args)
     raise InputError(f"{where} is {name}({said}), which is not carried over; what is: {KNOWN}")
 
@@ -117,13 +119,14 @@ def _check_in_place(node: Any, nodes: list[Any], where: str) -> None:
     name = node.target if isinstance(node.target, str) else node.target.__name__
     if name not in ("add_", "iadd", "mul_", "imul"):
         return
-    same, behind = {node.args[0]}, nodes[nodes.index(node) + 1 :]
-    for other in reversed(nodes[: nodes.index(node)]):  # what only hands on is the same tensor
-        if other not in same or other.op not in ("call_function", "call_method"):
+    before, behind = nodes[: nodes.index(node)], nodes[nodes.index(node) + 1 :]
+    same = {node.args[0]}
+    for other in (*reversed(before), *before):  # what only hands on is the same tensor
+        if other.op not in ("call_function", "call_method") or not other.args:
             continue
         passing = other.target if isinstance(other.target, str) else other.target.__name__
-        if passing in _PASSING:
-            same.add(other.args[0])
+        if passing in _PASSING and (other in same or other.args[0] in same):
+            same |= {other, other.args[0]}
     for other in behind:
         if other is not node and any(given in same for given in other.all_input_nodes):
             raise InputError(

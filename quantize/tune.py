@@ -48,22 +48,21 @@ def tuned(
     clips: list[Clip],
     *,
     epochs: int,
-    rate: float = 3e-4,
+    rate: float = 0.01,
     seed: int = 0,
     tell: Callable[[str], None] = lambda line: None,
 ) -> FloatNet:
     """Return the network with weights trained on clips: x over time (T, *shape) and the class.
 
-    rate: of Adam, in shares of each map's mean weight. tell: takes a line after each time through.
-    Raises InputError for what is not trained.
+    rate: of Adam, in shares of each map's mean weight. seed: of the order of clips. tell: takes a
+    line after each time through. Raises InputError for what is not trained.
     """
     classes = int(np.prod(net.shapes()[net.stages[-1].name]))
     if not clips or any(not 0 <= label < classes for _, label in clips):
         raise InputError(f"to train on: recordings of classes 0 to {classes - 1}, at least one")
-    torch.manual_seed(seed)
     made = _Network(net)
     groups = [
-        {"params": [weight], "lr": rate * 30 * float(weight.detach().abs().mean())}
+        {"params": [weight], "lr": rate * float(weight.detach().abs().mean())}
         for weight in made.weights.values()
     ]
     optimiser = torch.optim.Adam(groups)
@@ -106,7 +105,6 @@ class _Network(nn.Module):
             if isinstance(stage, Before):
                 raise InputError(f"{stage.name} closes a loop: recurrent networks are not tuned")
         self._net = net
-        self._stages = {stage.name: stage for stage in net.stages}
         self.weights = nn.ParameterDict()
         factor = {"x": 1.0}  # of means: they go into the weights behind them
         self._factor: dict[str, float] = {}

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgesnn.cli.import_ends import OPTIONS as ENDS
 from edgesnn.cli.import_ends import (
+    READOUTS,
     STEPS,
     encoder_of,
     hearing_of,
@@ -89,6 +90,8 @@ def import_net(given: Given) -> None:
             raise InputError(f"{shown(str(there))} is there already; give --out another name")
     if given["weights"] not in _WEIGHTS:
         raise InputError(f"--weights {shown(given['weights'])} is none; give {', '.join(_WEIGHTS)}")
+    if given["readout"] not in READOUTS:
+        raise InputError(f"--readout {shown(given['readout'])} is none; give {', '.join(READOUTS)}")
     check_plain(path)
     fed = input_typed(given["input"])
     for option in ("calibrate", "tune"):
@@ -111,9 +114,9 @@ def import_net(given: Given) -> None:
         reset=given["reset"],
         size=fed.size,
     )
+    labels = _labels(given["labels"], int(np.prod(net.shapes()[net.stages[-1].name])))
     trained = net if given["tune"] is None else _tuned(net, out.stem, given)
     made, clips = _converted(trained, out.stem, given)
-    labels = _labels(given["labels"], int(np.prod(made.program.output_shape)))
     answers = _answers(net, made.program, clips) if clips else None
     bundle = _saved(out, made, labels, net, answers, given)
     report = {

@@ -215,9 +215,19 @@ def added_through_another_name(m: Any, x: Any, _: Any) -> Any:
     return spikes
 
 
+def changed_behind_a_view(m: Any, x: Any, _: Any) -> Any:
+    spikes = m.n(m.c(x))
+    same = spikes.contiguous()
+    spikes += m.o(m.d(x))
+    return same
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
+        (changed_behind_a_view, "changes in place what output reads later"),
+        (lambda m, x, y: torch.flatten(input=m.n(m.c(x))), "flatten.* which is not carried over"),
+        (lambda m, x, y: torch.add(m.c(x), m.d(x), alpha=2), "add.* which is not carried over"),
         (lambda m, x, y: m.n(m.c(x)) + m.n(m.d(x)), "is called twice in a step, and remembers"),
         (added_in_place, "changes in place what n reads later"),
         (added_through_another_name, "changes in place what output reads later"),
@@ -237,8 +247,9 @@ def test_a_module_is_followed_as_it_is_in_evaluation() -> None:
         return m.n(m.c(x)) if m.training else m.o(m.d(x))
 
     module = whole(Pair(call), 4).train()
+    module.c.eval()
     net = read_spikingjelly(module, SHAPE)
-    assert module.training
+    assert module.training and module.d.training and not module.c.training
     assert (net.run(inputs())[net.stages[-1].name] == outputs(module.eval(), inputs())).all()
 
 
