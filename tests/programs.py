@@ -115,9 +115,9 @@ class Builder:
         if leak := f"leak_{name}" if self.rng.random() < 0.3 else None:
             keep = KEEP_UNIT
             self.tensors[leak] = self.rng.integers(0, KEEP_UNIT + 1, len(theta)).astype(np.int32)
-        tensors = f"theta_{name}", f"current_{name}"
         most = int(self.rng.choice([1, 1, 3, 200])) if drop is None else 1
-        return self.add(Integrate(name, source, *tensors, keep, bits, reset, drop, leak, most))
+        rest = keep, bits, reset, drop, leak, most
+        return self.add(Integrate(name, source, f"theta_{name}", f"current_{name}", *rest))
 
     def spiking(self, node: Layer | Add) -> str:
         """Add the node with thresholds at about the 75 % quantile of its own sums."""

@@ -44,7 +44,6 @@ _ENOUGH = 0.95
 _WORTH = 0.05
 """What more bits must gain: neurons without leak differ on random spikes whatever the weights."""
 _EPOCHS = 3
-FILES = ("npz", "onnx", "parity.npz")
 OPTIONS = (
     Option("--out", "The bundle to write: NAME.json.", Path, default=..., metavar="NAME.json"),
     Option("--step-us", "Length of a step.", int, default=1000, least=1, most=1_000_000),
@@ -78,6 +77,7 @@ OPTIONS = (
 
 def import_net(given: Given) -> None:
     """Read, convert, compare, write and tell; raises InputError, and then nothing is written."""
+    from edgesnn.bundle import FILES
     from edgesnn.cli.import_report import row_of, show_report
     from edgesnn.quantize.nir_read import read_nir
 
