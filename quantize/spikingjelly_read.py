@@ -31,6 +31,7 @@ from .torch_modules import (
     CONTAINERS,
     INSTEAD,
     KNOWN,
+    MODAL,
     NEURONS,
     SKIPPED,
     Flow,
@@ -46,6 +47,7 @@ def read_spikingjelly(module: Any, shape: tuple[int, int, int]) -> FloatNet:
     Raises InputError that names the module which is not carried over, and what is.
     """
     reader = Reader(shape)
+    reader.look_at_modes(module)
     if is_chain(module):
         end = reader.chain(module, "", Flow(spikes=("x",)))
     else:
@@ -65,6 +67,17 @@ class Reader:
         self._notes: list[str] = []
         self._at = ""  # what is read now, as people call it
         self._called: set[int] = set()  # neurons, which remember
+
+    def look_at_modes(self, module: Any) -> None:
+        """Note what is read otherwise than the module, as it is, would compute."""
+        parts = module.named_modules() if hasattr(module, "named_modules") else ()
+        names = [name for name, part in parts if part.training and type(part).__name__ in MODAL]
+        if names:
+            others = f" and {len(names) - 1} others" if len(names) > 1 else ""
+            self._notes.append(
+                f"{names[0]}{others}: in train() mode, read as in eval() mode: batch norm by its "
+                "running mean and variance, and no dropout"
+            )
 
     def net(self, about: str, end: Flow) -> FloatNet:
         """Return what leads to `end`; raises InputError."""

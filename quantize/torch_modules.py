@@ -21,6 +21,8 @@ INSTEAD = {
     "MaskedPSN": ": it has weights for every step; use SlidingPSN",
 }
 SKIPPED = ("Dropout", "Dropout2d", "Identity", "Flatten")
+MODAL = ("Dropout", "Dropout2d", "BatchNorm1d", "BatchNorm2d")
+"""Compute something else while they are trained."""
 NEURONS = ("IFNode", "LIFNode", "ParametricLIFNode")
 CONTAINERS = ("Sequential", "MultiStepContainer", "SeqToANNContainer")
 

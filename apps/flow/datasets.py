@@ -16,6 +16,7 @@ A window's flow is scored at the events of its last 10 ms where the truth is val
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def mvsec_windows(folder: Path) -> Iterator[Window | str]:
         except Exception as error:  # zipfile, zlib and NumPy raise many kinds
             raise InputError(f"{truth} is not a readable .npz file: {error}") from error
         with _hdf5(data) as file:
-            rows = file["davis/left/events"]
+            rows = _part(file, "davis/left/events")
             t0 = float(rows[0, 2])
             t = np.rint((rows[:, 2] - t0) * 1e6).astype(np.int64)
             for i, (begin, end) in enumerate(zip(stamps, stamps[1:], strict=False)):
@@ -107,18 +108,18 @@ def _rectify_map(path: Path) -> Any:
     if not path.is_file():
         return None
     with _hdf5(path) as file:
-        return np.rint(np.asarray(file["rectify_map"]))
+        return np.rint(np.asarray(_part(file, "rectify_map")))
 
 
 def _dsec_events(file: Any, first_us: int, until_us: int, rectified: Any) -> Events:
-    offset = int(file["t_offset"][()])
-    index = np.asarray(file["ms_to_idx"])  # of each millisecond: its first event
+    offset = int(_part(file, "t_offset")[()])
+    index = np.asarray(_part(file, "ms_to_idx"))  # of each millisecond: its first event
     first = min(max(0, (first_us - offset) // 1000), len(index) - 1)
     last = max(0, -(-(until_us - offset) // 1000))
-    stop = int(index[last]) if last < len(index) else len(file["events/t"])
+    stop = int(index[last]) if last < len(index) else len(_part(file, "events/t"))
     part = slice(int(index[first]), stop)
-    t = np.asarray(file["events/t"][part]).astype(np.int64) + offset
-    x, y, p = (np.asarray(file[f"events/{name}"][part]) for name in "xyp")
+    t = np.asarray(_part(file, "events/t")[part]).astype(np.int64) + offset
+    x, y, p = (np.asarray(_part(file, f"events/{name}")[part]) for name in "xyp")
     inside = (t >= first_us) & (t < until_us)
     if rectified is not None:
         height, width = rectified.shape[:2]
@@ -135,16 +136,31 @@ def _times(path: Path) -> list[tuple[int, int]]:
         raise InputError(f"{path} holds a line that is not from_us, to_us") from error
 
 
-def _hdf5(path: Path) -> Any:
+@contextmanager
+def _hdf5(path: Path) -> Iterator[Any]:
+    """Open a file; raises InputError when it, or what is read of it, is damaged."""
     try:
         import h5py  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingDependency('reading .h5 needs h5py: pip install ".[train]"') from error
     try:
         import hdf5plugin  # type: ignore[import-not-found]  # noqa: F401  DSEC's compression
+
+        others = ""
     except ImportError:
-        pass
+        others = ", or compressed as DSEC's are, which needs hdf5plugin (pip install hdf5plugin)"
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(f"{path} is not a readable HDF5 file: {error}") from error
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, RuntimeError, ValueError) as error:  # h5py raises many kinds
+        raise InputError(
+            f"{path} cannot be read as HDF5: it is another kind of file, cut off or damaged{others}"
+        ) from error
+
+
+def _part(file: Any, name: str) -> Any:
+    """Return a data set of a file; raises InputError where there is none of that name."""
+    found = file.get(name)
+    if not hasattr(found, "dtype"):  # a folder has none
+        raise InputError(f"{file.filename} holds no {name}: it is of another layout")
+    return found

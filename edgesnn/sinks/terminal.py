@@ -71,8 +71,10 @@ def summary_lines(summary: Summary) -> list[str]:
     others = "".join(f", {number:,} {name}" for number, name in lost if number)
     back = f", the clock jumped back {summary.jumps_back} times" if summary.jumps_back else ""
     rested = f" ({summary.steps_rested:,} without work)" if summary.steps_rested else ""
+    held = ", ".join(f"{label} {seconds:.1f} s" for label, seconds in summary.held_s.items())
     return [
         f"{headline}  ({summary.source}, {summary.model} on {summary.backend})",
+        *([f"  held     {held}"] if len(summary.held_s) > 1 else []),
         f"  latency  {told}",
         f"  steps    {summary.steps:,}{rested}, {summary.late_steps:,} late, "
         f"at {summary.realtime_factor:.3g} x real time",

@@ -196,8 +196,9 @@ class Loop:
 
     def summary(self, info: RunInfo, notes: tuple[str, ...], unpushed: int) -> Summary:
         """Return the run as a whole. unpushed: events that the reader still held."""
-        longest = max(range(len(self._held_us)), key=self._held_us.__getitem__)
-        held = info.labels[longest] if self._held_us[longest] else self._readout.nothing
+        lasted = sorted(zip(self._held_us, info.labels, strict=True), key=lambda h: -h[0])
+        held_s = {label: us / 1e6 for us, label in lasted if us}
+        held = next(iter(held_s), self._readout.nothing)
         ahead = sum(len(step.events) for step in self._ahead if step is not None)
         return Summary(
             source=info.source,
@@ -209,7 +210,7 @@ class Loop:
             steps=self._counts.steps,
             latency_us=self._latency.percentiles() if self._paced else None,
             realtime_factor=self._covered_us * 1e3 / max(self._spent_ns, 1),
-            decision=self._answers[-1] if self._answers and not any(self._held_us) else held,
+            decision=self._answers[-1] if self._answers and not held_s else held,
             steps_rested=self._rested,
             notes=(*notes, *self._denoiser.notes()),
             late_steps=self._counts.steps_late,
@@ -217,4 +218,5 @@ class Loop:
             filtered=self._denoiser.removed,
             queued=self.ring.queued_events + self._slicer.pending + ahead + unpushed,
             answers=self._answered if self._readout.answers else None,
+            held_s={} if self._readout.answers else held_s,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -36,7 +36,8 @@ class Summary:
     late_steps: whose latency exceeded their own length. jumps_back: of the sensor's clock.
     filtered: events that the denoising took out. queued: given by the source and not processed when
     the run was ended: events given = events + dropped + late + filtered + queued. answers: words,
-    pictures, trials that were answered; None where a decision is held instead.
+    pictures, trials that were answered; None where a decision is held instead. held_s: for how long
+    each label was held, seconds of event time, longest first; empty with answers.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Summary:
     filtered: int = 0
     queued: int = 0
     answers: int | None = None
+    held_s: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,5 +245,38 @@ def test_official_layouts_that_are_not_whole_are_said(tmp_path: Path) -> None:
         windows_of(tmp_path)
     (tmp_path / "seq" / "events" / "left" / "events.h5").write_bytes(b"nothing")
     stamps.write_text("1, 2\n")
-    with pytest.raises(InputError, match="not a readable HDF5"):
+    with pytest.raises(InputError, match="cannot be read as HDF5"):
+        windows_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "where", "name"),
+    [(dsec, "seq/events/left/events.h5", name) for name in ("events/t", "t_offset", "ms_to_idx")]
+    + [(mvsec, "indoor_data.hdf5", "davis/left/events")],
+)
+def test_files_without_their_parts_or_damaged_are_said(tmp_path: Path, layout, where, name) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = layout(tmp_path) / where
+    with h5py.File(path, "r+") as file:
+        rows = file[name][()]
+        del file[name]
+    with pytest.raises(InputError, match=f"holds no {name}: it is of another layout"):
+        windows_of(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file.create_group(name)
+    with pytest.raises(InputError, match=f"holds no {name}"):
+        windows_of(tmp_path)
+    if not np.ndim(rows):
+        return
+    with h5py.File(path, "r+") as file:
+        del file[name]
+        part = file.create_dataset(name, data=rows, chunks=rows.shape, compression="gzip")
+        at = part.id.get_chunk_info(0)
+    whole = bytearray(path.read_bytes())
+    whole[at.byte_offset : at.byte_offset + at.size] = b"x" * at.size
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=f"{path.name} cannot be read as HDF5"):
+        windows_of(tmp_path)
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=f"{path.name} cannot be read as HDF5"):
         windows_of(tmp_path)

@@ -45,8 +45,10 @@ def test_a_spikingjelly_network() -> None:
     module[1].running_var.uniform_(0.05, 0.1)
     for weighted in (module[4], module[9]):
         weighted.weight.data.mul_(4)
-    module.eval()
-    net = read_spikingjelly(module, SHAPE)
+    (note,) = read_spikingjelly(module.train(), SHAPE).approximations
+    assert note.startswith("1 and 1 others: in train() mode, read as in eval() mode")
+    net = read_spikingjelly(module.eval(), SHAPE)
+    assert not net.approximations
     xs = inputs(80)
     with torch.no_grad():
         wanted = torch.stack([module(torch.tensor(x[None], dtype=torch.float32)) for x in xs])

@@ -27,7 +27,8 @@ def test_the_contract_to_the_letter() -> None:
         '"backend": "reference", "events": 1234, "dropped": 5, "late": 6, "steps": 78, '
         '"latency_us": {"p50": 400.0, "p99": 900.0, "p999": 1500.0, "max": 2000.0}, '
         '"realtime_factor": 1.0, "decision": "right", "steps_rested": 0, "notes": [], '
-        '"late_steps": 0, "jumps_back": 0, "filtered": 0, "queued": 0, "answers": null}',
+        '"late_steps": 0, "jumps_back": 0, "filtered": 0, "queued": 0, "answers": null, '
+        '"held_s": {}}',
     ]
 
 

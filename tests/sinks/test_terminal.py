@@ -23,7 +23,7 @@ from rich.console import Console
 from edgesnn.quantize.save import save_bundle
 from edgesnn.sinks.picture import picture, picture_size
 from edgesnn.sinks.screen import screen
-from edgesnn.sinks.terminal import PlainLines, TerminalView, terminal_sink
+from edgesnn.sinks.terminal import PlainLines, TerminalView, summary_lines, terminal_sink
 from edgesnn.stream.sink import Snapshot
 
 ENTER, LEAVE, HIDE, SHOW = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25l", "\x1b[?25h"
@@ -148,6 +148,12 @@ def test_the_view_gives_the_terminal_back() -> None:
         "  steps    78, 0 late, at 1 x real time\n"
         "  events   1,234, 5 dropped, 6 late\n"
     )
+
+
+def test_a_summary_says_what_was_held_where_there_was_more_than_one_thing() -> None:
+    one, more = (replace(SUMMARY, held_s=held) for held in ({"up": 3.0}, {"up": 3.0, "left": 0.25}))
+    assert not any("held" in line for line in summary_lines(one))
+    assert summary_lines(more)[1] == "  held     up 3.0 s, left 0.2 s"
 
 
 def test_a_failed_run_gives_the_terminal_back_too() -> None:

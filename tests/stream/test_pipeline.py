@@ -42,6 +42,7 @@ def test_a_recording_becomes_decisions_and_a_summary():
     assert (summary.source, summary.model, summary.backend) == ("fake", "left-or-right", "fake")
     assert (summary.events, summary.dropped, summary.late) == (351, 0, 0)
     assert (summary.steps, summary.decision) == (12, "left")
+    assert list(summary.held_s.items()) == [("left", 0.05), ("right", 0.04)]
     assert summary.realtime_factor > 0
     assert 0 < summary.latency_us.p50 <= summary.latency_us.p99 <= summary.latency_us.max
     assert heard_of(heard, "close") == [summary]
