@@ -2,7 +2,7 @@
 
     python benchmarks/flow_statistics.py [--data DIR] [--scenes 200]
 
-DIR: recordings in the layout that `edgesnn eval flow` reads, or any that edgesnn plays. Per step of
+DIR: recordings in the layouts that `edgesnn eval flow` reads. Per step of
 10 ms on cells of 2 pixels (as training sees them): share of the cells with events; events of a cell
 that has any; share of ON; share of these cells whose neighbours (8) have events too; share that had
 events in the step before; time surface: share of all cells whose newest event is younger than 20,
@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from edgesnn.apps.flow.graded import windows_of
-from edgesnn.errors import InputError
+from edgesnn.bundle import load_bundle
 from edgesnn.events import Events
 from edgesnn.measure.tables import show, table_of
 from edgesnn.models.flow.data import BINS, counts_of, scene
-from edgesnn.models.flow.scenes import CELL, GRID, STEP_US
+from edgesnn.models.flow.scenes import STEP_US
 
 SEED = 1_000_000
 YOUNGER = (2, 6, 14, 24)
@@ -55,8 +55,8 @@ def told_of(counts: np.ndarray, found: Numbers) -> None:
 
 
 def of_recording(events: Events, size: tuple[int, int], found: Numbers) -> None:
-    """Add the numbers of a recording; cells as large as --cells would choose."""
-    cell = CELL * max(1, round(min(size) / (2 * GRID)))
+    """Add the numbers of a recording, on the cells that are chosen for its sensor."""
+    cell = load_bundle("flow").fitted(size).encoder.cell  # type: ignore[union-attr]
     shifted = events.copy()
     shifted["t"] -= int(events["t"][0]) - 1
     steps = int(shifted["t"][-1]) // STEP_US
@@ -74,11 +74,11 @@ def main() -> None:
         told_of(scene(SEED, number).counts, told["scenes"])
     if given.data is not None:
         told["recordings"] = defaultdict(list)
-        windows, _ = windows_of(given.data)
-        if not windows:
-            raise InputError(f"{given.data} holds no recordings with a true flow")
-        for window in {w.file: w for w in windows}.values():
-            of_recording(window.events, window.size, told["recordings"])
+        seen = set()
+        for window in windows_of(given.data):
+            if not isinstance(window, str) and window.file not in seen:
+                seen.add(window.file)
+                of_recording(window.events, window.size, told["recordings"])
     table = table_of(["a step of 10 ms"], list(told))
     for name in told["scenes"]:
         cells = [np.percentile(found[name], (10, 50, 90)) for found in told.values()]

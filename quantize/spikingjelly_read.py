@@ -73,9 +73,9 @@ class Reader:
         parts = module.named_modules() if hasattr(module, "named_modules") else ()
         names = [name for name, part in parts if part.training and type(part).__name__ in MODAL]
         if names:
-            others = f" and {len(names) - 1} others" if len(names) > 1 else ""
+            told = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             self._notes.append(
-                f"{names[0]}{others}: in train() mode, read as in eval() mode: batch norm by its "
+                f"{told}: in train() mode, read as in eval() mode: batch norm by its "
                 "running mean and variance, and no dropout"
             )
 

@@ -21,10 +21,12 @@ APP = App(
                 "--flow-out", "Dense fields: .npz, .flo, .png.", Path, metavar="DIR", panel=PANEL
             ),
             "edgesnn.apps.flow.fields",
+            motion=True,
         ),
         Asked(
             Option("--record-video", "The view: .mp4 or .gif.", Path, metavar="OUT", panel=PANEL),
             "edgesnn.apps.flow.video",
+            motion=True,
         ),
     ),
     examples=(

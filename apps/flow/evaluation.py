@@ -15,6 +15,7 @@ from edgesnn.bundle import Bundle
 from edgesnn.cli.options import CELLS
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.decide.motion import MotionReadout, MotionSpec
+from edgesnn.decide.readouts import open_readout
 from edgesnn.errors import InputError
 from edgesnn.measure.tables import show, table_of
 from edgesnn.options import Option
@@ -64,17 +65,23 @@ def _report(
 ) -> dict[str, Any]:
     if not isinstance(bundle.readout, MotionSpec):
         raise InputError(f"{bundle.program.name} does not see motion")
-    windows, left_out = windows_of(data)
+    open_readout(bundle.readout, rule)  # which refuses a rule
     fields: dict[tuple[int, int], FieldOf] = {}
     name = str(given.get("backend") or AUTO)
-    rows = []
-    for window in windows:
+    rows, left_out = [], []
+    peers = Peers() if given["peers"] else None
+    for window in windows_of(data):
+        if isinstance(window, str):
+            left_out.append(window)
+            continue
         if window.size not in fields:
             fields[window.size] = FieldOf(bundle, window.size, name, given["cells"])
         rows.append(_scored(window, fields[window.size].at(window.events, window.t1_us)))
+        if peers is not None:
+            peers.see(window)
     report: dict[str, Any] = {"windows": rows, **_means(rows), "left_out": left_out}
-    if given["peers"]:
-        report["peers"] = {name: _peer(name, windows) for name in methods()}
+    if peers is not None:
+        report["peers"] = peers.told()
     return report
 
 
@@ -105,22 +112,39 @@ def _means(rows: list[Row]) -> dict[str, float | None]:
     return means
 
 
-def _peer(name: str, windows: list[Window]) -> dict[str, Any]:
-    """Return a peer's means at each length of its pictures, and at the one that suits it best.
+class Peers:
+    """What OpenCV's methods score on the same windows, at each length of their pictures."""
 
-    Long pictures do not fit into every window, and these are then not counted against it.
-    """
-    by_length: dict[int, dict[str, Any]] = {}
-    for length_us in LENGTHS_US if name != "zero" else LENGTHS_US[:1]:
-        method = methods()[name]
-        rows = []
-        for window in windows:
-            field = peer_field(method, window.events, window.t1_us, length_us, window.size)
-            if field is not None:
-                rows.append(_scored(window, field))
-        by_length[length_us] = {"n_windows": len(rows), **_means(rows)}
-    best = min(by_length, key=lambda us: by_length[us]["relative"])
-    return {"frame_us": best, **by_length[best], "by_frame_us": by_length}
+    def __init__(self) -> None:
+        self._methods = methods()
+        self._rows: dict[str, dict[int, list[Row]]] = {
+            name: {us: [] for us in (LENGTHS_US if name != "zero" else LENGTHS_US[:1])}
+            for name in self._methods
+        }
+
+    def see(self, window: Window) -> None:
+        """Score a window; long pictures do not fit into every one."""
+        for name, by_length in self._rows.items():
+            for length_us, rows in by_length.items():
+                method = self._methods[name]
+                field = peer_field(method, window.events, window.t1_us, length_us, window.size)
+                if field is not None:
+                    rows.append(_scored(window, field))
+
+    def told(self) -> dict[str, Any]:
+        """Return each one's means at each length, and at the one that suits it best.
+
+        Windows that are too short for a length are not counted against it.
+        """
+        report: dict[str, Any] = {}
+        for name, by_length in self._rows.items():
+            told: dict[int, dict[str, Any]] = {
+                us: {"n_windows": len(rows), **_means(rows)} for us, rows in by_length.items()
+            }
+            fits = [us for us, rows in by_length.items() if rows]
+            best = min(fits, key=lambda us: told[us]["relative"], default=LENGTHS_US[0])
+            report[name] = {"frame_us": best, **told[best], "by_frame_us": told}
+        return report
 
 
 def _show(bundle: Bundle, report: dict[str, Any], given: Mapping[str, Any]) -> None:
@@ -142,6 +166,9 @@ def _show(bundle: Bundle, report: dict[str, Any], given: Mapping[str, Any]) -> N
     print(f"{bundle.program.name}: {_line(report)} (means over files of means over windows)")
     for name, peer in report.get("peers", {}).items():
         told = f"{peer['n_windows']} of {len(report['windows'])} windows"
+        if not peer["n_windows"]:
+            print(f"{name}: {told} are long enough for two pictures")
+            continue
         print(f"{name}, pictures of {peer['frame_us'] / 1e3:g} ms, {told}: {_line(peer)}")
 
 

@@ -1,7 +1,8 @@
 """Dense fields in a folder, one of each step in three formats (`--flow-out DIR`).
 
-000012.npz   velocity float32 (2, H, W), px/s, u right and v down; seen bool; confidence float32
-             (H, W); t_us, step_us
+000012.npz   velocity float32 (2, H, W), px/s, u right and v down; seen bool (H, W);
+             confidence float32 (h, w), of the places of place x place pixels that the network tells
+             of; t_us, step_us
 000012.flo   Middlebury's: float32 PIEH, width and height int32, then (u, v) by rows, px a step
 000012.png   DSEC's: 16 bits, red 2^15 + 128 u, green 2^15 + 128 v, px a step, blue 1 where seen
 
@@ -75,6 +76,7 @@ class FieldFiles:
             velocity=velocity,
             seen=seen,
             confidence=field.confidence,
+            place=field.place,
             t_us=field.t_us,
             step_us=self._step_us,
         )
@@ -124,8 +126,9 @@ def read_flo(data: bytes) -> Floats:
 def read_dsec_png(data: bytes) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the field (2, H, W) and where it is valid of DSEC's 16-bit picture."""
     cv2 = opencv()
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if picture is None or picture.dtype != np.uint16 or picture.ndim != 3:
+    coded = np.frombuffer(data, np.uint8)
+    picture = cv2.imdecode(coded, cv2.IMREAD_UNCHANGED) if len(coded) else None
+    if picture is None or picture.dtype != np.uint16 or picture.shape[2:] != (3,):
         raise InputError("this is no flow picture of 16 bits and three channels")
     flow = (picture[..., 2:0:-1].astype(np.float32) - 2**15) / 128
     return np.ascontiguousarray(flow.transpose(2, 0, 1)), picture[..., 0] > 0

@@ -7,27 +7,34 @@ from pathlib import Path
 
 from edgesnn.errors import InputError
 
-from .datasets import dsec_windows, mvsec_windows
+from .dsec import dsec_windows
+from .mvsec import mvsec_windows
 from .truth import NEEDED, rigid_windows
 from .windows import Window
 
+_REASONS = 3
 
-def windows_of(folder: Path) -> tuple[list[Window], list[str]]:
-    """Return the windows of a folder's files that can be graded, and why others are left out.
 
-    Raises InputError when there is none, or a file is damaged.
+def windows_of(folder: Path) -> Iterator[Window | str]:
+    """Yield the windows of a folder's files that can be graded, and why others are left out.
+
+    One after the other: those of a data set do not fit into memory together. Raises InputError when
+    there is none, or a file is damaged.
     """
     if not folder.is_dir():
         what = "a file: give its folder" if folder.exists() else "no folder that is there"
         raise InputError(f"--data {folder} is {what}")
-    told = list(_all(folder))
-    found = [window for window in told if isinstance(window, Window)]
+    found, why = 0, []
+    for told in _all(folder):
+        if isinstance(told, str):
+            why.append(told)
+        else:
+            found += 1
+        yield told
     if not found:
-        raise InputError(
-            f"{folder} holds no recording with a true motion: .npz files with "
-            f"{', '.join(NEEDED)}, or the layout of DSEC-Flow or MVSEC"
-        )
-    return found, [why for why in told if isinstance(why, str)]
+        layouts = f".npz files with {', '.join(NEEDED)}, or the layout of DSEC-Flow or MVSEC"
+        reasons = "; ".join(why[:_REASONS]) + (" ..." if len(why) > _REASONS else "")
+        raise InputError(f"{folder} holds no recording with a true motion: {reasons or layouts}")
 
 
 def _all(folder: Path) -> Iterator[Window | str]:

@@ -4,7 +4,8 @@ aee        mean length of the error, px/s
 relative   mean of the error over the true speed
 angle_deg  mean angle between flow and truth
 fwl        flow warp loss (Stoffregen et al. 2020): variance of the picture of the events warped
-           along the flow to one time, over that of the events as they are; above 1 is sharper
+           along the flow to the middle of their time, over that of the events as they are; above 1
+           is sharper
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def fwl_of(events: Events, field: Floats, until_us: int, size: tuple[int, int]) 
     if len(seen) < 500:
         return None
     u, v = field[:, seen["y"], seen["x"]].astype(np.float64)
-    left_s = (until_us - seen["t"]) * 1e-6
+    left_s = (until_us - FWL_US / 2 - seen["t"]) * 1e-6
     sharp = _picture(seen["x"] + u * left_s, seen["y"] + v * left_s, size)
     plain = _picture(seen["x"].astype(np.float64), seen["y"].astype(np.float64), size)
     return float(sharp.var() / plain.var())

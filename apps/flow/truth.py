@@ -44,16 +44,17 @@ def rigid_windows(path: Path) -> Iterator[Window | str]:
         yield f"{path.name}: not a recording with a motion that is rotation, homography or shift"
         return
     model = str(data["model"])
+    _check(path, data, _THETA[model])
     width, height = (int(side) for side in data["size"])
-    x, y = data["x"].astype(np.int64), data["y"].astype(np.int64)
-    inside = (x < width) & (y < height)
+    inside = (data["x"] >= 0) & (data["x"] < width) & (data["y"] >= 0) & (data["y"] < height)
+    if not inside.all():
+        outside = np.count_nonzero(~inside)
+        yield f"{path.name}: {outside:,} events outside its sensor of {width} x {height} pixels"
     events = events_from_arrays(*(data[n][inside] for n in ("t", "x", "y", "p")))
     theta = np.atleast_2d(data["theta"]).astype(np.float64)
-    if theta.shape != (len(data["win"]), _THETA[model]):
-        raise InputError(f"{path}: theta of shape {theta.shape} for {len(data['win'])} windows")
     for i, (t0, t1) in enumerate(data["win"].astype(np.int64).tolist()):
         where = f"{path.name}, window {i} ({t0 / 1e3:.1f} to {t1 / 1e3:.1f} ms)"
-        doubt = float(data["half_diff"][i]) / float(data["speed"][i])
+        doubt = float(data["half_diff"][i]) / max(float(data["speed"][i]), 1e-9)
         scored = np.flatnonzero((events["t"] >= t1 - LAST_US) & (events["t"] < t1))
         if t1 - t0 < LEAST_US:
             yield f"{where}: shorter than {LEAST_US // 1000} ms"
@@ -65,7 +66,25 @@ def rigid_windows(path: Path) -> Iterator[Window | str]:
             truth = flow_at(
                 events[scored], model, theta[i], data["K"].astype(float), data["D"].astype(float)
             )
+            if not truth.any(1).all() or not np.isfinite(truth).all():
+                raise InputError(f"{where}: its true motion is none, or without end")
             yield Window(path.stem, (width, height), events, t0, t1, scored, truth)
+
+
+def _check(path: Path, data: dict[str, Any], parameters: int) -> None:
+    """Raise InputError that names the first array which is of another shape or kind."""
+    many, events = np.shape(data["win"])[:1], np.shape(data["t"])[:1]
+    wanted: dict[str, tuple[int, ...]] = {name: events for name in ("t", "x", "y", "p")}
+    wanted |= {"K": (3, 3), "D": (5,), "size": (2,), "win": (*many, 2)}
+    wanted |= {"theta": (*many, parameters), "half_diff": many, "speed": many}
+    for name, shape in wanted.items():
+        found = np.atleast_2d(data[name]) if name == "theta" else data[name]
+        if found.shape != shape or not shape:
+            raise InputError(f"{path}: {name} is of shape {found.shape}; wanted {shape}")
+        if found.dtype.kind not in "iufb" or not np.isfinite(found).all():
+            raise InputError(f"{path}: {name} holds what is no number")
+    if (np.diff(data["t"].astype(np.int64)) < 0).any():
+        raise InputError(f"{path}: its events are not in order of time")
 
 
 def flow_at(events: Events, model: str, theta: Floats, K: Floats, D: Floats) -> Floats:

@@ -26,24 +26,26 @@ _MOST_FRAMES = 750
 
 def open_sink(value: Path, run: Opening) -> VideoFile:
     """Write to the file `value`."""
-    return VideoFile(value, run.max_speed)
+    return VideoFile(value, run.max_speed, run.playing)
 
 
 class VideoFile:
     """The sink behind --record-video. It waits for the writing: no frame is left out.
 
+    playing: the recording that is the source, which is never replaced.
     The file appears under its name when it is whole; what a killed run leaves begins with a dot.
     """
 
-    def __init__(self, path: Path, max_speed: float) -> None:
+    def __init__(self, path: Path, max_speed: float, playing: Path | None = None) -> None:
         self.name = f"--record-video {path}"
-        check_output(path, "--record-video", (".mp4", ".gif"))
+        check_output(path, "--record-video", (".mp4", ".gif"), playing)
         self._cv2 = opencv()
         self._gif = path.suffix.lower() == ".gif"
         if self._gif and not hasattr(self._cv2, "imencodeanimation"):
             raise MissingDependency(f'{self.name} needs pip install "opencv-python>=4.12"')
         self._path, self._max_speed = path, max_speed
-        self._part = path.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.mp4")
+        self._target = path.resolve()  # a link is followed
+        self._part = self._target.with_name(f".{path.stem[:80]}.{secrets.token_hex(4)}.mp4")
         self._frames: list[Any] = []
         self._writer: Any = None
         self._next_us: int | None = None
@@ -66,7 +68,7 @@ class VideoFile:
         snapshot = self._monitor.latest()  # of the step before: pictures and field belong together
         if field.t_us < self._next_us or snapshot is None:
             return
-        self._next_us += FRAME_US * max(1, -(-(field.t_us - self._next_us) // FRAME_US))
+        self._next_us += FRAME_US * ((field.t_us - self._next_us) // FRAME_US + 1)
         image = window_image(snapshot, self._max_speed, live=False)
         if self._gif and len(self._frames) == _MOST_FRAMES:
             self._left_out += 1
@@ -111,7 +113,7 @@ class VideoFile:
                     f"{self.name} could not be written: {frames} of {self._written} frames are in "
                     "it; is the disk full?"
                 )
-            self._part.replace(self._path)
+            self._part.replace(self._target)
         except OSError as error:
             raise RunError(f"{self.name} cannot be written: {error.strerror or error}") from error
         finally:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 from edgesnn.app import App, load_app, sinks_of_apps
 from edgesnn.cli.parsing import Given, was_given
@@ -50,8 +51,8 @@ def run_app(given: Given) -> int:
     from edgesnn.stream.pipeline import run
 
     bundle = load_bundle(model_name(app, given))
-    if given["max_speed"] is not None and not isinstance(bundle.readout, MotionSpec):
-        raise InputError(f"{bundle.program.name} shows no motion; leave --max-speed out")
+    if not isinstance(bundle.readout, MotionSpec):
+        _check_no_motion(app, given, bundle.program.name)
     threads = min(given["threads"], os.cpu_count() or 1)
     open_readout(bundle.readout, rule)  # which refuses a rule before anything is said or opened
     backend_name, model = load_model(given["backend"], bundle, threads=threads)
@@ -75,6 +76,14 @@ def run_app(given: Given) -> int:
     return 128 + received[0] if received else 0
 
 
+def _check_no_motion(app: App, given: Given, model: str) -> None:
+    """Raise InputError where something is asked for that only a network of motion has."""
+    sinks = [entry.option for entry in (*SINKS, *app.sinks) if entry.motion]
+    asked = [option.name for option in sinks if was_given(given[option.key])]
+    for name in (*(["--max-speed"] if given["max_speed"] is not None else []), *asked):
+        raise InputError(f"{model} shows no motion; leave {name} out")
+
+
 def _sinks(app: App, given: Given, stop: threading.Event) -> list[Sink]:
     """Return the sinks asked for, the terminal first: it is opened and closed after the others."""
     max_speed: float | None = given["max_speed"]
@@ -83,7 +92,8 @@ def _sinks(app: App, given: Given, stop: threading.Event) -> list[Sink]:
             f"--max-speed {max_speed:g} is no speed; give pixels a second, above 0 and below "
             f"{_FASTEST_PX_S:.0e}"
         )
-    run = Opening(sys.stdout, stop, given["file"], max_speed or MAX_SPEED)
+    playing = given["file"] or (given["webcam"] and Path(given["webcam"]))  # or a camera's number
+    run = Opening(sys.stdout, stop, playing, max_speed or MAX_SPEED)
     for entry in sinks_of_apps():
         if entry not in app.sinks and was_given(given[entry.option.key]):
             raise InputError(f"{entry.option.name} is not for {app.name}")

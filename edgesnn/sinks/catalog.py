@@ -20,12 +20,14 @@ class Asked:
     """A sink: an option of `edgesnn run`, and the module that opens it.
 
     module: has `open_sink(value, run)` (see `opening.py`), and whatever it returns hears the run.
-    stdout: whether it writes to standard output, where the terminal view is then left out.
+    stdout: whether it writes to standard output, where the terminal view is then left out. motion:
+    whether it needs a network that sees motion.
     """
 
     option: Option
     module: str
     stdout: bool = False
+    motion: bool = False
 
 
 SINKS = (

@@ -12,7 +12,7 @@ from edgesnn.sinks.motion_picture import field_picture, wheel
 from edgesnn.stream.sink import Snapshot
 
 Image = NDArray[np.uint8]
-_SIDE, _FOOT, _WHEEL, _GAP = 360, 84, 64, 4
+_SIDE, _FOOT, _WHEEL, _GAP, _LEAST_COLUMNS = 360, 84, 64, 4, 560
 _ARROW_PX, _LONGEST = 14, 12
 _BACKGROUND, _TEXT, _FAINT, _ACCENT = (20, 16, 14), (230, 230, 230), (140, 140, 140), (98, 217, 127)
 
@@ -37,7 +37,9 @@ def motion_image(
     shown = cv2.resize(np.ascontiguousarray(colours), size, interpolation=cv2.INTER_NEAREST)
     arrows = _with_arrows(cv2, np.asarray(seen // 3, np.uint8), field, max_speed)
     gap = np.full((rows, _GAP, 3), _BACKGROUND, np.uint8)
-    panes = np.concatenate([seen, gap, shown, gap, arrows], axis=1)
+    rest = max(0, _LEAST_COLUMNS - 3 * columns - 2 * _GAP)  # so that the words below fit
+    beside = np.full((rows, rest, 3), _BACKGROUND, np.uint8)
+    panes = np.concatenate([seen, gap, shown, gap, arrows, beside], axis=1)
     foot = np.full((_FOOT, panes.shape[1], 3), _BACKGROUND, np.uint8)
     foot[10 : 10 + _WHEEL, 10 : 10 + _WHEEL] = wheel(_WHEEL)[..., ::-1]
     motion, latency = field.motion, snapshot.latency_us

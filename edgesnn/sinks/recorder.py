@@ -20,6 +20,7 @@ from edgesnn.decide.decision import Decision
 from edgesnn.errors import InputError, RunError
 from edgesnn.events import EVENT, Events, Packet
 from edgesnn.sinks.opening import Opening
+from edgesnn.sinks.whole_file import same_file
 from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.npz_write import npz_from_events
 from edgesnn.sources.raw import HEAD_BYTES, raw_head
@@ -65,7 +66,7 @@ class Recorder:
             raise InputError(f"--record {path} is a folder; give the name of a file")
         if found is not None and not stat.S_ISREG(found):
             raise InputError(f"--record {path} is no plain file; give the name of one")
-        if playing is not None and _same_file(self._path, Path(playing)):
+        if playing is not None and same_file(self._path, Path(playing)):
             raise InputError(f"--record {path} is the recording being played; give another name")
         self._ring = Ring(_QUEUED_EVENTS, _QUEUED_PACKETS)
         self._thread: threading.Thread | None = None
@@ -153,10 +154,6 @@ class Recorder:
         except Exception as error:
             self._failure = error
             self._failed.set()
-
-
-def _same_file(a: Path, b: Path) -> bool:
-    return a.exists() and b.exists() and a.samefile(b)
 
 
 class _NpzWriter:

@@ -11,18 +11,28 @@ from edgesnn.errors import InputError, RunError
 from edgesnn.text import shown
 
 
-def check_output(path: Path, option: str, endings: Collection[str]) -> None:
+def check_output(
+    path: Path, option: str, endings: Collection[str], playing: Path | None = None
+) -> None:
     """Raise InputError unless a file of one of these endings can be written there.
 
-    option: what the user typed before the name, for the sentence.
+    option: what the user typed before the name, for the sentence. playing: the recording that is
+    the source, which is never replaced.
     """
     told = f"{option} {shown(str(path))}"
     if path.suffix.lower() not in endings:
         raise InputError(f"{told}: the name must end in {' or '.join(sorted(endings))}")
     if path.exists() and not path.is_file():
         raise InputError(f"{told} is no plain file; give the name of one")
+    if playing is not None and same_file(path, playing):
+        raise InputError(f"{told} is the recording being played; give another name")
     if not path.parent.is_dir():
         raise InputError(f"{told}: there is no folder {shown(str(path.parent))}")
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether two names are of one file, which is there."""
+    return a.exists() and b.exists() and a.samefile(b)
 
 
 @contextmanager

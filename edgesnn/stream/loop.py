@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -77,7 +77,7 @@ class Loop:
         self._counts = Counts(0, 0, 0, 0, 0)
         self._answers: deque[str] = deque(maxlen=1)
         self._answered = 0
-        self._held_us = [0] * len(bundle.readout.labels)
+        self._held_us: Counter[str] = Counter()
         self._first_us: int | None = None
         self._end_us = 0
         self._covered_us = 0
@@ -192,12 +192,11 @@ class Loop:
         self._end_us = step.end_us
         self._covered_us = step.end_us - self._first_us
         if self._readout.held.index != NOTHING:
-            self._held_us[self._readout.held.index] += step.end_us - step.start_us
+            self._held_us[self._readout.held.label] += step.end_us - step.start_us
 
     def summary(self, info: RunInfo, notes: tuple[str, ...], unpushed: int) -> Summary:
         """Return the run as a whole. unpushed: events that the reader still held."""
-        lasted = sorted(zip(self._held_us, info.labels, strict=True), key=lambda h: -h[0])
-        held_s = {label: us / 1e6 for us, label in lasted if us}
+        held_s = {label: us / 1e6 for label, us in self._held_us.most_common()}
         held = next(iter(held_s), self._readout.nothing)
         ahead = sum(len(step.events) for step in self._ahead if step is not None)
         return Summary(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from fake_runs import FakeSource, cut
 
 cv2 = pytest.importorskip("cv2")
 
@@ -46,11 +48,14 @@ class Fields:
         self.summary = summary
 
 
-def seen(events: Events, size=(128, 128), cell=None, name="auto") -> Fields:
-    bundle = load_bundle("flow").fitted(size, cell)
-    chosen, model = load_model(name, bundle)
+def seen(events: Events, size=(128, 128), packets: int | None = None) -> Fields:
+    """Return what is heard of events, in packets of so many, or as recordings are played."""
+    bundle = load_bundle("flow").fitted(size)
+    chosen, model = load_model("auto", bundle)
     heard = Fields()
-    source = Recording(events, size, "file:x")
+    source: Any = Recording(events, size, "file:x")
+    if packets is not None:
+        source = FakeSource(cut(events, packets), size=size)
     run(source, bundle, model, [heard], backend_name=chosen, stop=threading.Event())
     return heard
 
@@ -86,8 +91,11 @@ def test_the_bundled_recording_is_told_as_it_moves(sample: Events) -> None:
     ("turned", "wanted"),
     [("mirrored", (-1, 1)), ("upside down", (1, -1)), ("reversed", (-1, -1))],
 )
-def test_motion_turns_with_the_recording(sample: Events, turned: str, wanted) -> None:
-    part = sample[sample["t"] < 1_150_000].copy()
+@pytest.mark.parametrize(("axis", "first_us"), [("u", 0), ("v", 1_300_000)])
+def test_motion_turns_with_the_recording(sample, turned: str, wanted, axis, first_us) -> None:
+    whole = sample[(sample["t"] >= first_us) & (sample["t"] < first_us + 1_150_000)].copy()
+    whole["t"] -= first_us
+    part = whole.copy()
     if turned == "mirrored":
         part["x"] = 127 - part["x"]
     elif turned == "upside down":
@@ -96,11 +104,11 @@ def test_motion_turns_with_the_recording(sample: Events, turned: str, wanted) ->
         part = part[::-1].copy()
         part["t"], part["p"] = part["t"][0] - part["t"], 1 - part["p"]
 
-    def median_u(heard: Fields) -> float:
-        return float(np.median([field.motion.u for field in heard.fields[30:100]]))
+    def median(heard: Fields) -> float:
+        return float(np.median([getattr(field.motion, axis) for field in heard.fields[30:100]]))
 
-    plain, found = median_u(seen(sample[sample["t"] < 1_150_000])), median_u(seen(part))
-    assert plain > 50 and found / plain == pytest.approx(wanted[0], abs=0.4)
+    plain, found = median(seen(whole)), median(seen(part))
+    assert plain > 30 and found / plain == pytest.approx(wanted["uv".index(axis)], abs=0.4)
 
 
 def test_silence_and_hot_pixels_do_not_move_the_world() -> None:
@@ -146,12 +154,22 @@ def test_every_backend_sees_the_same_on_another_grid(sample: Events) -> None:
     assert first.any()
 
 
-def test_cutting_into_packets_changes_nothing(sample: Events) -> None:
-    part = sample[sample["t"] < 400_000]
+@pytest.mark.parametrize("size", [1, 997])
+def test_cutting_into_packets_changes_nothing(sample: Events, size: int) -> None:
+    part = sample[sample["t"] < 120_000]
+    heard = seen(part, packets=size)
+    whole = seen(part)
+    assert len(heard.fields) == len(whole.fields) >= 11
+    for one, other in zip(heard.fields, whole.fields, strict=True):
+        assert one.t_us == other.t_us and np.array_equal(one.velocity, other.velocity)
+        assert np.array_equal(one.seen, other.seen) and one.motion == other.motion
+
+
+def test_events_are_counted_by_halves_of_a_step(sample: Events) -> None:
     bundle = load_bundle("flow").fitted((128, 128))
     encoder = open_encoder(bundle.encoder, bundle.program.input_shape, (128, 128), 10_000)
     start = 100_000
-    step = part[(part["t"] >= start) & (part["t"] < start + 10_000)]
+    step = sample[(sample["t"] >= start) & (sample["t"] < start + 10_000)]
     x = encoder.encode(step, start)
     halves = step["t"] < start + 5000
     for p in (0, 1):
@@ -172,6 +190,7 @@ def test_written_fields_are_read_back(tmp_path: Path, sample: Events) -> None:
     last, field = np.load(written[-1]), kept.fields[-1]
     velocity, where = field.at_pixels((128, 128))
     assert np.array_equal(last["velocity"], velocity) and np.array_equal(last["seen"], where)
+    assert np.array_equal(last["confidence"], field.confidence) and last["place"] == 4
     flo = fields.read_flo(written[-1].with_suffix(".flo").read_bytes())
     assert np.allclose(flo, velocity * 0.01)
     dsec, valid = fields.read_dsec_png(written[-1].with_suffix(".png").read_bytes())
@@ -225,3 +244,44 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(InputError, match="is a file"):
         fields.FieldFiles(tmp_path / "a")
+    (tmp_path / "a.mp4").write_text("what is played")
+    (tmp_path / "b.mp4").symlink_to(tmp_path / "a.mp4")
+    for name in ("a.mp4", "b.mp4"):
+        with pytest.raises(InputError, match="is the recording being played"):
+            VideoFile(tmp_path / name, 1.0, tmp_path / "a.mp4")
+
+
+def test_a_link_is_followed_and_a_gap_gives_no_two_frames(tmp_path: Path, sample: Events) -> None:
+    from edgesnn.apps.flow.video import VideoFile
+
+    (tmp_path / "b.mp4").symlink_to(tmp_path / "a.mp4")
+    part = sample[(sample["t"] < 100_000) | (sample["t"] > 300_000) & (sample["t"] < 400_000)]
+    bundle = load_bundle("flow").fitted((128, 128))
+    chosen, model = load_model("auto", bundle)
+    source = Recording(part, (128, 128), "file:x")
+    sink = VideoFile(tmp_path / "b.mp4", 400.0)
+    run(source, bundle, model, [sink], backend_name=chosen, stop=threading.Event())
+    assert (tmp_path / "b.mp4").is_symlink()
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(7) in (9, 10)
+
+
+def test_the_words_fit_beside_a_narrow_sensor(tmp_path: Path, sample: Events) -> None:
+    from edgesnn.apps.flow.video import VideoFile
+
+    part = sample[(sample["x"] < 20) & (sample["t"] < 200_000)]
+    bundle = load_bundle("flow").fitted((20, 240))
+    chosen, model = load_model("auto", bundle)
+    sink = VideoFile(tmp_path / "a.mp4", 400.0)
+    source = Recording(part, (20, 240), "file:x")
+    run(source, bundle, model, [sink], backend_name=chosen, stop=threading.Event())
+    assert cv2.VideoCapture(str(tmp_path / "a.mp4")).get(cv2.CAP_PROP_FRAME_WIDTH) >= 500
+
+
+@pytest.mark.parametrize("option", ["--flow-out", "--record-video"])
+def test_a_network_without_motion_has_no_fields(tmp_path: Path, capsys, option: str) -> None:
+    from edgesnn.cli.main import run_line
+
+    line = ["run", "flow", "--model", "gesture", "--speed", "max", option, str(tmp_path / "a.gif")]
+    assert run_line(line) == 2
+    assert f"gesture shows no motion; leave {option} out" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

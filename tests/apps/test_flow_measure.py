@@ -9,54 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-cv2 = pytest.importorskip("cv2")
+pytest.importorskip("cv2")
 
-from edgesnn.apps.flow import fields, peers, scores  # noqa: E402
-from edgesnn.apps.flow.graded import windows_of  # noqa: E402
+from flow_files import graded, moving_dots, written  # noqa: E402
+
+from edgesnn.apps.flow import peers, scores  # noqa: E402
 from edgesnn.apps.flow.truth import flow_at  # noqa: E402
 from edgesnn.bundle import load_bundle  # noqa: E402
 from edgesnn.decide.motion import MotionReadout  # noqa: E402
 from edgesnn.errors import InputError  # noqa: E402
-from edgesnn.events import EVENT, Events, events_from_arrays  # noqa: E402
-
-
-def written(folder: Path, events: Events, size=(64, 48), speed=(200.0, 0.0), **changes) -> Path:
-    """Write a recording with a true shift in the layout that is measured."""
-    values = {
-        "t": events["t"].astype(np.uint32),
-        "x": events["x"],
-        "y": events["y"],
-        "p": events["p"],
-        "K": np.array([[100.0, 0, size[0] / 2], [0, 100.0, size[1] / 2], [0, 0, 1]]),
-        "D": np.zeros(5),
-        "size": np.array(size),
-        "model": "translation",
-        "win": np.array([[0, 100_000]]),
-        "theta": np.array([[speed[0] / 100, speed[1] / 100]]),
-        "half_diff": np.array([1.0]),
-        "speed": np.array([math.hypot(*speed)]),
-        **changes,
-    }
-    np.savez(folder / "a.npz", **values)
-    return folder / "a.npz"
-
-
-def moving_dots(u: float, size=(64, 48), until_us: int = 100_000) -> Events:
-    """Forty dots that move to the right: an event at each pixel that they enter."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for _ in range(40):
-        x0, y = rng.uniform(-20, size[0]), int(rng.integers(0, size[1]))
-        for x in range(size[0]):
-            t = (x - x0) / u * 1e6
-            if 0 <= t < until_us:
-                rows.append((int(t), x, y, 1))
-    return events_from_arrays(*np.array(sorted(rows)).T)
+from edgesnn.events import EVENT, events_from_arrays  # noqa: E402
 
 
 def test_the_truth_of_a_shift_is_a_shift(tmp_path: Path) -> None:
     written(tmp_path, moving_dots(200))
-    (window,), left_out = windows_of(tmp_path)
+    (window,), left_out = graded(tmp_path)
     assert left_out == [] and np.allclose(window.truth, [200, 0], atol=0.1)
     assert (window.t0_us, window.t1_us, window.size) == (0, 100_000, (64, 48))
     assert window.events["t"][window.scored].min() >= 90_000
@@ -89,19 +56,82 @@ def test_windows_without_a_sure_truth_are_left_out_and_said(tmp_path, changes, w
     written(folder, moving_dots(200))
     (folder / "a.npz").rename(folder / "b.npz")
     written(folder, moving_dots(200), **changes)
-    windows, left_out = windows_of(folder)
+    windows, left_out = graded(folder)
     assert [window.file for window in windows] == ["b"] and why in left_out[0]
 
 
 def test_a_folder_without_truth_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no recording with a true motion"):
-        windows_of(tmp_path)
+        graded(tmp_path)
     written(tmp_path, moving_dots(200), theta=np.zeros((3, 2)))
-    with pytest.raises(InputError, match="theta of shape"):
-        windows_of(tmp_path)
+    with pytest.raises(InputError, match="theta is of shape"):
+        graded(tmp_path)
     (tmp_path / "a.npz").write_bytes(b"nothing")
     with pytest.raises(InputError, match="not a readable"):
-        windows_of(tmp_path)
+        graded(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"theta": np.array([[np.nan, 0]])}, "theta holds what is no number"),
+        ({"theta": np.array([["a", "b"]])}, "theta holds what is no number"),
+        ({"theta": np.zeros((1, 2))}, "its true motion is none"),
+        ({"half_diff": np.zeros(0)}, r"half_diff is of shape \(0,\); wanted \(1,\)"),
+        ({"size": np.array([64, 48, 1])}, "size is of shape"),
+        ({"x": np.zeros(3, np.uint16)}, "x is of shape"),
+        ({"K": np.eye(2)}, "K is of shape"),
+        ({"D": np.zeros(3)}, "D is of shape"),
+        ({"t": np.uint32(3)}, "t is of shape"),
+        ({"win": np.array([0, 100_000])}, "win is of shape"),
+    ],
+)
+def test_files_of_wrong_numbers_are_refused(tmp_path: Path, changes, why) -> None:
+    written(tmp_path, moving_dots(200), **changes)
+    with pytest.raises(InputError, match=why):
+        graded(tmp_path)
+
+
+def test_events_out_of_order_or_outside_are_said(tmp_path: Path) -> None:
+    events = moving_dots(200)
+    written(tmp_path, events, x=events["x"].astype(np.int32) - 3)
+    (window,), told = graded(tmp_path)
+    outside = np.count_nonzero(events["x"] < 3)
+    assert told == [f"a.npz: {outside} events outside its sensor of 64 x 48 pixels"]
+    assert len(window.events) == len(events) - outside
+    written(tmp_path, events[::-1])
+    with pytest.raises(InputError, match="not in order of time"):
+        graded(tmp_path)
+
+
+def test_where_nothing_can_be_graded_the_reasons_are_told(tmp_path: Path) -> None:
+    written(tmp_path, moving_dots(200), half_diff=np.array([50.0]))
+    with pytest.raises(InputError, match="no recording with a true motion: a.npz, window 0 .*25 %"):
+        graded(tmp_path)
+
+
+def test_peers_whose_pictures_fit_no_window_are_told(tmp_path: Path, capsys) -> None:
+    from edgesnn.cli.main import run_line
+
+    written(tmp_path, np.repeat(moving_dots(200), 3), win=np.array([[0, 40_000]]))
+    assert run_line(["eval", "flow", "--data", str(tmp_path), "--json", "--peers"]) == 0
+    told = json.loads(capsys.readouterr().out)["peers"]["dis_medium"]
+    assert told["n_windows"] == 1 and told["by_frame_us"]["30000"]["relative"] is None
+    written(tmp_path, np.repeat(moving_dots(400), 3), win=np.array([[0, 10_000]]))
+    with np.load(tmp_path / "a.npz") as file:
+        late = {name: file[name] for name in file.files}
+    kept = late["t"] >= 6_000
+    late |= {name: late[name][kept] for name in "txyp"}
+    np.savez(tmp_path / "a.npz", **late)
+    assert run_line(["eval", "flow", "--data", str(tmp_path), "--peers"]) == 0
+    assert "dis_medium: 0 of 1 windows are long enough" in capsys.readouterr().out
+
+
+def test_flow_has_no_early_exit(tmp_path: Path, capsys) -> None:
+    from edgesnn.cli.main import run_line
+
+    written(tmp_path, moving_dots(200))
+    assert run_line(["eval", "flow", "--data", str(tmp_path), "--exit", "exact"]) == 2
 
 
 def test_scores_by_hand() -> None:
@@ -121,6 +151,22 @@ def test_true_motion_makes_events_sharper_and_none_leaves_them() -> None:
     field[0] = 400
     sharp = scores.fwl_of(np.repeat(events, 6), field, 60_000, size)
     assert sharp is not None and sharp > 2
+
+
+def test_events_are_warped_to_the_middle_of_their_time() -> None:
+    """Of 600 events at 30 px/s those of the middle stay, those before and behind come to them."""
+    t = np.repeat([0, 15_000, 29_999], 600)
+    x = np.repeat([10, 12, 14], 600)
+    events = events_from_arrays(t, x, np.full(1800, 5), np.ones(1800))
+    field = np.zeros((2, 8, 32))
+    field[0] = 2 / 0.015
+    found = scores.fwl_of(events, field, 30_000, (32, 8))
+    mean = 1800 / 256
+    plain = (3 * 600**2) / 256 - mean**2
+    assert found == pytest.approx((1800**2 / 256 - mean**2) / plain, rel=1e-3)
+    events["x"][events["t"] == 0] = 0  # what would be warped out of the picture from the start
+    field[0] = -2 / 0.015
+    assert scores.fwl_of(events, field, 30_000, (32, 8)) < found
 
 
 def test_peers_find_a_plain_shift() -> None:
@@ -153,130 +199,3 @@ def test_eval_tells_windows_means_and_peers(tmp_path: Path, capsys) -> None:
 def test_a_readout_of_motion_has_a_field_only_after_a_step() -> None:
     spec = load_bundle("flow").readout
     assert MotionReadout(spec).field(0, 2, 10_000) is None
-
-
-# The layouts of others
-
-
-def dsec(folder: Path, u: float = 200.0) -> Path:
-    """Write a sequence in DSEC-Flow's layout: everything moves u px/s to the right."""
-    h5py = pytest.importorskip("h5py")
-    offset, events = 5_000_000, np.repeat(moving_dots(u, until_us=200_000), 3)
-    (folder / "seq" / "events" / "left").mkdir(parents=True)
-    (folder / "seq" / "flow" / "forward").mkdir(parents=True)
-    with h5py.File(folder / "seq" / "events" / "left" / "events.h5", "w") as file:
-        for name in "txyp":
-            file[f"events/{name}"] = events[name].astype(np.uint32)
-        file["t_offset"] = offset
-        file["ms_to_idx"] = np.searchsorted(events["t"], np.arange(0, 200_001, 1000))
-    (folder / "seq" / "flow" / "forward_timestamps.txt").write_text(
-        f"# from_timestamp_us, to_timestamp_us\n{offset + 50_000}, {offset + 150_000}\n"
-    )
-    flow = np.zeros((2, 48, 64), np.float32)
-    flow[0] = u * 0.1
-    png = fields.dsec_png(flow, np.ones((48, 64), bool))
-    (folder / "seq" / "flow" / "forward" / "000002.png").write_bytes(png)
-    return folder
-
-
-def mvsec(folder: Path, u: float = 200.0) -> Path:
-    """Write a sequence in MVSEC's layout."""
-    h5py = pytest.importorskip("h5py")
-    events = np.repeat(moving_dots(u, until_us=200_000), 3)
-    rows = np.stack([events["x"], events["y"], 10 + events["t"] * 1e-6, events["p"] * 2.0 - 1], 1)
-    with h5py.File(folder / "indoor_data.hdf5", "w") as file:
-        file["davis/left/events"] = rows
-    flow = np.zeros((3, 48, 64))
-    flow += u * 0.05
-    flow[:, :, :8] = np.nan
-    np.savez(
-        folder / "indoor_gt_flow_dist.npz",
-        timestamps=np.array([10.05, 10.1, 10.15]),
-        x_flow_dist=flow,
-        y_flow_dist=np.zeros_like(flow),
-    )
-    return folder
-
-
-@pytest.mark.parametrize("layout", [dsec, mvsec])
-def test_official_layouts_give_the_true_flow_in_pixels_a_second(tmp_path: Path, layout) -> None:
-    windows, _ = windows_of(layout(tmp_path))
-    assert len(windows) == (1 if layout is dsec else 2)
-    for window in windows:
-        assert np.allclose(window.truth, [200, 0], atol=0.5) and window.size == (64, 48)
-        scored = window.events[window.scored]
-        assert (scored["t"] >= window.t1_us - 10_000).all() and (scored["t"] < window.t1_us).all()
-        if layout is mvsec:
-            assert scored["x"].min() >= 8  # no truth to the left of it
-
-
-def test_dsec_events_are_rectified_where_the_map_is_there(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
-    dsec(tmp_path)
-    y, x = np.mgrid[:48, :64]
-    with h5py.File(tmp_path / "seq" / "events" / "left" / "rectify_map.h5", "w") as file:
-        file["rectify_map"] = np.stack([x + 3.2, y - 1.0], axis=-1).astype(np.float32)
-    (moved,), _ = windows_of(tmp_path)
-    (tmp_path / "seq" / "events" / "left" / "rectify_map.h5").unlink()
-    (plain,), _ = windows_of(tmp_path)
-    assert moved.events["x"].min() == plain.events["x"].min() + 3
-    assert moved.events["y"].max() == plain.events["y"].max() - 1
-
-
-def test_official_layouts_are_evaluated(tmp_path: Path, capsys) -> None:
-    from edgesnn.cli.main import run_line
-
-    assert run_line(["eval", "flow", "--data", str(dsec(tmp_path)), "--json"]) == 0
-    report = json.loads(capsys.readouterr().out)
-    assert report["windows"][0]["file"] == "seq" and report["relative"] < 1.5
-
-
-def test_official_layouts_that_are_not_whole_are_said(tmp_path: Path) -> None:
-    dsec(tmp_path)
-    stamps = tmp_path / "seq" / "flow" / "forward_timestamps.txt"
-    stamps.write_text("1, 2\n3, 4\n")
-    with pytest.raises(InputError, match="2 lines for 1 pictures"):
-        windows_of(tmp_path)
-    stamps.write_text("1, b\n")
-    with pytest.raises(InputError, match="not from_us, to_us"):
-        windows_of(tmp_path)
-    stamps.unlink()
-    with pytest.raises(InputError, match="holds no recording"):
-        windows_of(tmp_path)
-    (tmp_path / "seq" / "events" / "left" / "events.h5").write_bytes(b"nothing")
-    stamps.write_text("1, 2\n")
-    with pytest.raises(InputError, match="cannot be read as HDF5"):
-        windows_of(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("layout", "where", "name"),
-    [(dsec, "seq/events/left/events.h5", name) for name in ("events/t", "t_offset", "ms_to_idx")]
-    + [(mvsec, "indoor_data.hdf5", "davis/left/events")],
-)
-def test_files_without_their_parts_or_damaged_are_said(tmp_path: Path, layout, where, name) -> None:
-    h5py = pytest.importorskip("h5py")
-    path = layout(tmp_path) / where
-    with h5py.File(path, "r+") as file:
-        rows = file[name][()]
-        del file[name]
-    with pytest.raises(InputError, match=f"holds no {name}: it is of another layout"):
-        windows_of(tmp_path)
-    with h5py.File(path, "r+") as file:
-        file.create_group(name)
-    with pytest.raises(InputError, match=f"holds no {name}"):
-        windows_of(tmp_path)
-    if not np.ndim(rows):
-        return
-    with h5py.File(path, "r+") as file:
-        del file[name]
-        part = file.create_dataset(name, data=rows, chunks=rows.shape, compression="gzip")
-        at = part.id.get_chunk_info(0)
-    whole = bytearray(path.read_bytes())
-    whole[at.byte_offset : at.byte_offset + at.size] = b"x" * at.size
-    path.write_bytes(whole)
-    with pytest.raises(InputError, match=f"{path.name} cannot be read as HDF5"):
-        windows_of(tmp_path)
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=f"{path.name} cannot be read as HDF5"):
-        windows_of(tmp_path)
