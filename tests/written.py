@@ -55,3 +55,31 @@ def write_video(path):
         picture[20:40, 20 + 2 * i : 40 + 2 * i] = 220
         writer.write(picture)
     writer.release()
+
+
+def write_uneven_video(path, times_ms):
+    """Write a Matroska file of JPEG pictures, each at its own time."""
+    cv2 = pytest.importorskip("cv2")
+
+    def element(name, data):
+        return bytes.fromhex(name) + struct.pack(">Q", len(data) | 1 << 56) + data
+
+    def number(n, size):
+        return n.to_bytes(size, "big")
+
+    head = [("4286", 1, 1), ("42F7", 1, 1), ("42F2", 4, 1), ("42F3", 8, 1)]
+    kind = element("4282", b"matroska") + element("4287", number(4, 1))
+    ebml = b"".join(element(name, number(n, size)) for name, n, size in head) + kind
+    lasts = struct.pack(">d", float(times_ms[-1] + 100))
+    info = element("2AD7B1", number(1_000_000, 4)) + element("4D80", b"x") + element("5741", b"x")
+    size = element("E0", element("B0", number(128, 2)) + element("BA", number(128, 2)))
+    track = [element(name, number(1, 1)) for name in ("D7", "73C5", "83")]
+    tracks = element("AE", b"".join(track) + element("86", b"V_MJPEG") + size)
+    clusters = b""
+    for i, t in enumerate(times_ms):
+        picture = np.zeros((128, 128, 3), np.uint8)
+        picture[:, 5 * i : 5 * i + 20] = 255
+        block = b"\x81\0\0\x80" + cv2.imencode(".jpg", picture)[1].tobytes()
+        clusters += element("1F43B675", element("E7", number(t, 4)) + element("A3", block))
+    body = element("1549A966", info + element("4489", lasts)) + element("1654AE6B", tracks)
+    path.write_bytes(element("1A45DFA3", ebml) + element("18538067", body + clusters))

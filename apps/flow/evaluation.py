@@ -33,7 +33,7 @@ Row = dict[str, Any]
 
 
 class FieldOf:
-    """A model's field at any moment of a recording, as it would be live."""
+    """A model's field at any moment of a recording, as it would be live with --denoise off."""
 
     def __init__(self, bundle: Bundle, size: tuple[int, int], name: str, cell: int | None) -> None:
         self.bundle = bundle.fitted(size, cell)

@@ -24,10 +24,10 @@ class WindowClock:
 
     def stays(self, t: _Times) -> bool:
         """Take times (n,), n > 0, if all lie in the open window, whatever their order."""
-        if self._clock is None or int(t.min()) < self._clock - RESET_US:
+        if self._clock is None:
             return False
         newest = max(self._clock, int(t.max()))
-        if newest // self._length_us != self.window:
+        if newest // self._length_us != self.window or int(t.min()) < newest - RESET_US:
             return False
         self._clock = newest
         return True

@@ -24,6 +24,10 @@ class Eye(Protocol):
         """Take a square gray picture; return its events, and the time up to which all is told."""
         ...
 
+    def notes(self) -> tuple[str, ...]:
+        """Return what a person should know of the pictures."""
+        ...
+
 
 class Emulated:
     """The DVS emulator as an eye."""
@@ -35,3 +39,7 @@ class Emulated:
     def frame(self, gray: Gray, t_us: int) -> tuple[Events, int]:
         """See `Eye`."""
         return self._emulator.frame(gray, t_us), t_us
+
+    def notes(self) -> tuple[str, ...]:
+        """See `Eye`: every picture is looked at."""
+        return ()

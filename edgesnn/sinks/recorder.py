@@ -27,6 +27,7 @@ from edgesnn.sources.raw import HEAD_BYTES, raw_head
 from edgesnn.sources.stored import InFile
 from edgesnn.stream.ring import Ring
 from edgesnn.stream.sink import Monitor, RunInfo, Summary
+from edgesnn.text import shown
 
 _QUEUED_EVENTS = 4_000_000  # 64 MB
 _QUEUED_PACKETS = 2048
@@ -126,14 +127,14 @@ class Recorder:
         thread.join()
         if self.left_out:
             print(
-                f"edgesnn: {self._path.name} lacks {self.left_out} events; writing was slower than "
-                "the camera",
+                f"edgesnn: {shown(self._path.name)} lacks {self.left_out} events; writing was "
+                "slower than the camera",
                 file=sys.stderr,
             )
         if self._changed:
             print(
-                f"edgesnn: {self._changed} events of {self._path.name} have other times than the "
-                "source gave them: an .aedat4 cannot go back (an .npz keeps every time)",
+                f"edgesnn: {self._changed} events of {shown(self._path.name)} have other times "
+                "than the source gave them: an .aedat4 cannot go back (an .npz keeps every time)",
                 file=sys.stderr,
             )
         if self._failure is not None:

@@ -24,6 +24,7 @@ from edgesnn.events import EVENT
 from edgesnn.sources.aedat4_write import silent_until
 from edgesnn.sources.found import Found
 from edgesnn.sources.stored import Spool, blocks_of
+from edgesnn.text import shown
 
 _MAGIC = b"#!AER-DAT4.0\r\n"
 _SILENCE_S = 10.0
@@ -53,7 +54,8 @@ def events_from_aedat4(
     if spool.bytes % EVENT.itemsize:
         raise InputError(f"{path} cannot be decoded: the decoder stopped inside an event")
     try:
-        width, height = (int(side) for side in json.loads(head))
+        (width, height), others = json.loads(head)
+        width, height = int(width), int(height)
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} does not say how large its sensor is; it is damaged") from error
     for first, block in blocks_of(spool):
@@ -66,6 +68,8 @@ def events_from_aedat4(
     if unit not in (None, "us"):
         raise InputError(f"{path}: an .aedat4 counts in microseconds; leave --time-unit out")
     notes, until_us = _of_file(path)
+    if others:
+        notes = (*notes, f"other streams of events in it were not read: {shown(', '.join(others))}")
     return Found(spool, size or (width, height), notes, until_us)
 
 
@@ -136,10 +140,10 @@ def _decoded(path: Path) -> tuple[bytes, Spool]:
         if child.returncode:
             complaints.seek(0)
             why = complaints.read().decode(errors="replace").strip().splitlines()
-            reason = why[-1] if why and child.returncode == 3 else "the decoder crashed"
-            raise InputError(
-                f"{path} cannot be decoded: {reason}; the file is damaged or truncated"
-            )
+            reason = why[-1] if why and child.returncode in (3, 4) else "the decoder crashed"
+            if child.returncode != 4:
+                reason += "; the file is damaged or truncated"
+            raise InputError(f"{path} cannot be decoded: {reason}")
     return said
 
 

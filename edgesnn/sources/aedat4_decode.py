@@ -1,7 +1,8 @@
 """The child process of `aedat4.py`: one file in, raw events out on standard output.
 
-Prints the sensor size as a JSON line, then every event in the layout of edgesnn.EVENT, which is
-dv-processing's own. Exit code 3 and one line on standard error when the file cannot be read.
+Prints the sensor size and the names of other streams of events as a JSON line, then every event in
+the layout of edgesnn.EVENT, which is dv-processing's own. One line on standard error and exit code
+3 when the file is damaged, 4 when it is whole and cannot be read all the same.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def main(path: str) -> int:
         if name is None:
             found = ", ".join(events or streams) or "none"
             several = "several streams of events" if events else "no event stream"
-            return _refuse(f"it has {several} (its streams: {found})")
-        head = json.dumps(recording.getEventResolution(name)).encode()
+            return _refuse(f"it has {several} (its streams: {found})", 4)
+        others = [other for other in events if other != name]
+        head = json.dumps([list(recording.getEventResolution(name)), others]).encode()
         out.write(head + b"\n")
         # Of this stream alone: isRunning() without a name is over when any stream is.
         while recording.isRunning(name):
@@ -44,14 +46,16 @@ def main(path: str) -> int:
             if batch is not None:
                 out.write(batch.numpy().view(EVENT).view(np.uint8).data)
     except (RuntimeError, IndexError, ValueError) as error:
-        return _refuse((str(error).strip().splitlines() or ["no reason given"])[0])
+        why = (str(error).strip().splitlines() or ["no reason given"])[0]
+        # Where in the library's own source it stood tells people nothing.
+        return _refuse("it ends too soon" if ".hpp(" in why else why, 3)
     out.flush()
     return 0
 
 
-def _refuse(why: str) -> int:
+def _refuse(why: str, code: int) -> int:
     print(why, file=sys.stderr)
-    return 3
+    return code
 
 
 if __name__ == "__main__":

@@ -198,17 +198,29 @@ class Images:
 class Frames:
     """Pictures of a camera as trials: what a `Webcam` calls for each frame, a square gray picture.
 
-    A frame that comes before the last trial is over is left out; an empty one gives no events.
+    A frame that comes before the last trial is over is left out, and counted; an empty one gives no
+    events.
     """
 
     def __init__(self, spec: LatencySpec, step_us: int) -> None:
         self.size = (spec.size, spec.size)
         self._spec, self._step_us = spec, step_us
-        self._free_us = 0
+        self._free_us = self._seen = self._left_out = 0
+
+    def notes(self) -> tuple[str, ...]:
+        """Say how many frames were left out."""
+        if not self._left_out:
+            return ()
+        return (
+            f"{self._left_out:,} of {self._seen:,} frames came while the picture before was still "
+            "looked at; they were left out",
+        )
 
     def frame(self, gray: NDArray[Any], t_us: int) -> tuple[Any, int]:
         """Return the events of a frame seen at t_us, and the time up to which all is told."""
+        self._seen += 1
         if t_us < self._free_us:
+            self._left_out += 1
             return empty_events(), t_us
         image = prepared(gray, self._spec)
         if image is None:

@@ -16,9 +16,9 @@ FEW = 10
 """Events at either end that may be strays."""
 SILENCE_US = 60_000_000
 MOST_STRAYS = 1000
-_BACK_US = 10_000
+_BACK_US = 1_000
 _LATE_SHARE = 1000
-"""One event in so many may come more than 10 ms late: more are no busy sensor's."""
+"""One event in so many may come more than 1 ms late: more are no busy sensor's."""
 _MOST_LIVES = 4096
 """A sensor whose clock began anew more often than this did not: the file is in no order."""
 _MOST_JUMPS = 1_000_000

@@ -50,7 +50,7 @@ def in_microseconds(times: NDArray[np.generic], unit: str | None, where: str) ->
         if grain_us > _COARSEST_US:
             raise InputError(
                 f"{where}: the times are {times.dtype} and so large that they can only tell "
-                f"{_long(int(min(grain_us, 1e18)))} apart; write them as float64 or as whole "
+                f"{told_long(int(min(grain_us, 1e18)))} apart; write them as float64 or as whole "
                 "microseconds"
             )
     if not np.isfinite(scaled).all() or (len(scaled) and float(np.abs(scaled).max()) >= 2**53):
@@ -103,7 +103,9 @@ def mended(
         )
     if look.gap_us > SILENCE_US:
         at_s = look.gap_at_us / 1e6
-        notes.append(f"nothing comes for {_long(look.gap_us)}, {at_s:.1f} s after the first event")
+        notes.append(
+            f"nothing comes for {told_long(look.gap_us)}, {at_s:.1f} s after the first event"
+        )
     if look.overruns:
         notes.append(f"the sensor's clock of 32 bits ran over ({counted(look.overruns, 'time')})")
     if unit is None:
@@ -131,18 +133,18 @@ def _doubts(look: Look, size: tuple[int, int]) -> list[str]:
     seldom = rate_hz < _SLOW_HZ or (pixel_hz < _SLOW_PIXEL_HZ and look.whole_ms)
     if seldom and _SLOW_HZ < rate_hz * 1e3 < _FAST_HZ:
         return [
-            f"{n:,} events in {_long(lasts_us)} are few: if its times are nanoseconds, "
+            f"{n:,} events in {told_long(lasts_us)} are few: if its times are nanoseconds, "
             "say --time-unit ns"
         ]
     if rate_hz > _FAST_HZ or pixel_hz > _FAST_PIXEL_HZ:
         return [
-            f"{n:,} events in {_long(lasts_us)} are more than any sensor gives: if its times "
+            f"{n:,} events in {told_long(lasts_us)} are more than any sensor gives: if its times "
             "are milliseconds or seconds, say --time-unit ms or s"
         ]
     return []
 
 
-def _long(us: int) -> str:
+def told_long(us: int) -> str:
     """Say a duration with the unit that people use for it."""
     for name, size in (("years", 31_557_600e6), ("days", 86_400e6), ("hours", 3600e6)):
         if us >= 2 * size:

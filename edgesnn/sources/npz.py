@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesnn.errors import InputError
+from edgesnn.errors import EdgesnnError, InputError
 from edgesnn.events import events_from_arrays
 from edgesnn.sources.found import Found
 from edgesnn.sources.mending import in_microseconds
@@ -36,7 +36,7 @@ def events_from_npz(
         with path.open("rb") as raw, zipfile.ZipFile(raw) as archive:
             _check_sizes(archive, path)
             return _found(archive, path, size, unit)
-    except (InputError, MemoryError):
+    except (EdgesnnError, MemoryError):
         raise
     except OSError as error:
         if error.errno is not None:
@@ -97,6 +97,14 @@ class _Member:
             pass
 
 
+def _other(archive: zipfile.ZipFile, name: str, path: Path) -> _Member | None:
+    """Return an array of a name that nobody asked for, None for what is no plain one."""
+    try:
+        return _Member(archive, name, path)
+    except ValueError:
+        return None
+
+
 class _Column:
     """One of t, x, y, p: an array of its own, or a field of the one that holds all."""
 
@@ -129,8 +137,8 @@ def _columns(archive: zipfile.ZipFile, path: Path) -> dict[str, _Column]:
     plain = {name: _Member(archive, name, path) for name in names if name in wanted}
     known = {name: _Column(member) for name, member in plain.items() if not member.dtype.names}
     if not {"x", "y"} <= set(known):
-        members = [plain.get(name) or _Member(archive, name, path) for name in names]
-        structured = [member for member in members if member.dtype.names]
+        members = [plain.get(name) or _other(archive, name, path) for name in names]
+        structured = [member for member in members if member is not None and member.dtype.names]
         if len(structured) == 1:
             (one,) = structured
             known = {field: _Column(one, field) for field in one.dtype.names or ()}
@@ -174,11 +182,11 @@ def _number(archive: zipfile.ZipFile, name: str, path: Path) -> int | None:
     if f"{name}.npy" not in archive.namelist():
         return None
     member = _Member(archive, name, path)
-    if member.shape or member.dtype.kind not in "iu":
+    if np.prod(member.shape, dtype=object) != 1 or member.dtype.kind not in "iuf":
         return None
-    number = int(member.next(1)[0])
+    number = member.next(1)[0]
     member.end()
-    return number
+    return int(number) if np.isfinite(number) and number == int(number) else None
 
 
 def _size(archive: zipfile.ZipFile, path: Path) -> tuple[int, int]:
@@ -189,7 +197,10 @@ def _size(archive: zipfile.ZipFile, path: Path) -> tuple[int, int]:
         )
     width, height = (_number(archive, name, path) for name in ("width", "height"))
     if width is None or height is None or not (0 < width <= 65536 and 0 < height <= 65536):
-        raise InputError(f"{path}: width and height must be positive integers")
+        raise InputError(
+            f"{path}: its width and height are no whole numbers from 1 to 65536; say the sensor's "
+            "size with --sensor WxH"
+        )
     return width, height
 
 

@@ -34,6 +34,8 @@ def events_from_raw(
             f"{path} is no recording of edgesnn (OUT.npz.raw); other .raw files, such as "
             "Prophesee's EVT2 and EVT3, are not read: convert them to .npz or .aedat4"
         )
+    if unit not in (None, "us"):
+        raise InputError(f"{path}: edgesnn writes microseconds; leave --time-unit out")
     width, height = struct.unpack("<II", head[len(_MARK) : len(_MARK) + 8])
     if not (0 < width <= 65536 and 0 < height <= 65536):
         raise InputError(f"{path} says that its sensor is {width} x {height}; it is damaged")

@@ -13,10 +13,11 @@ from edgesnn.errors import InputError
 from edgesnn.events import Events, check_inside
 from edgesnn.sources.catalog import FORMATS, PICTURES, SOUNDS, VIDEOS
 from edgesnn.sources.found import Found, check_plain
-from edgesnn.sources.look import Look, Times
-from edgesnn.sources.mending import mended
+from edgesnn.sources.look import SILENCE_US, Look, Times
+from edgesnn.sources.mending import mended, told_long
 from edgesnn.sources.stored import blocks_of, stored
 
+_NO_TIME_US = 2**53
 _MOST_PIXELS = 1 << 24
 """Four thousand by four thousand: sixteen times the largest event sensor that is sold."""
 _FARTHEST_US = 2**53
@@ -89,7 +90,12 @@ def find_recording(
         raise InputError(f"{path}: {error}") from error
     except OSError as error:  # to sort or to leave events out takes room in temporary files
         raise InputError(f"{path} cannot be played: {error.strerror or error}") from error
-    return Found(events, size, (*found.notes, *notes), found.until_us), look
+    until_us = found.until_us
+    if until_us is not None and abs(until_us) >= _NO_TIME_US:
+        raise InputError(f"{path} says that it was silent until no time; it is damaged")
+    if until_us is not None and until_us - look.last_us > SILENCE_US:
+        notes = (*notes, f"nothing comes for {told_long(until_us - look.last_us)} at its end")
+    return Found(events, size, (*found.notes, *notes), until_us), look
 
 
 def _check_times(t: Times, path: Path, first: int) -> None:

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -17,10 +17,11 @@ from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.resample import Floats, Resampler
 from edgesnn.sources.found import check_plain
 from edgesnn.sources.sound import RATES_HZ, Listener, Mixer
+from edgesnn.sources.sound_length import chunks_of, length_notes
 from edgesnn.text import shown
 
 _BLOCK_S, _BREATH_S = 0.1, 0.005
-_MOST_CHUNKS, _UNFINISHED_BYTES = 1000, 400_000_000
+_UNFINISHED_BYTES = 400_000_000
 
 
 def read_sound(path: Path, rate_hz: int) -> Floats:
@@ -131,7 +132,7 @@ def _opened(path: Path) -> tuple[Any, tuple[str, ...]]:
             f"{RATES_HZ[0]:,} to {RATES_HZ[1]:,}; its header is damaged"
         )
     if file.frames:
-        return file, ()
+        return file, length_notes(path, file.frames / rate_hz)
     with file:
         again = _unfinished(path, file)
     if again is None:
@@ -146,7 +147,7 @@ def _unfinished(path: Path, file: Any) -> Any | None:
     with path.open("rb") as raw:
         if raw.read(4) != b"RIFF" or path.stat().st_size > _UNFINISHED_BYTES:
             return None
-        begins = _samples_of(raw)
+        begins = next((at for name, at, _ in chunks_of(raw, "little") if name == b"data"), None)
         if begins is None:
             return None
         raw.seek(begins)
@@ -161,21 +162,6 @@ def _unfinished(path: Path, file: Any) -> Any | None:
         subtype=file.subtype,
         endian="LITTLE",
     )
-
-
-def _samples_of(raw: BinaryIO) -> int | None:
-    """Return where the samples of a RIFF file begin: its chunks are walked, as some hold text."""
-    at = 12
-    for _ in range(_MOST_CHUNKS):
-        raw.seek(at)
-        head = raw.read(8)
-        if len(head) < 8:
-            return None
-        if head[:4] == b"data":
-            return at + 8
-        length = int.from_bytes(head[4:], "little")
-        at += 8 + length + length % 2
-    return None
 
 
 def _read(path: Path, file: Any, count: int) -> Floats:

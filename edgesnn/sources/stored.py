@@ -12,7 +12,7 @@ from typing import IO, Protocol
 
 import numpy as np
 
-from edgesnn.errors import InputError
+from edgesnn.errors import InputError, RunError
 from edgesnn.events import EVENT, Events
 
 BLOCK = 1 << 20
@@ -94,12 +94,18 @@ class Spool(InFile):
         self.bytes = 0
 
     def write(self, events: Events) -> None:
-        """Append events; raises OSError (disk full)."""
+        """Append events; raises RunError (no room for temporary files)."""
         self.write_bytes(np.ascontiguousarray(events).view(np.uint8).data)
 
     def write_bytes(self, said: bytes | memoryview) -> None:
         """Append bytes of events, cut anywhere."""
-        self._file.write(said)
+        try:
+            self._file.write(said)
+        except OSError as error:
+            raise RunError(
+                f"no room for temporary files in {tempfile.gettempdir()} "
+                f"({error.strerror or error}); name another folder in TMPDIR"
+            ) from error
         self.bytes += len(said)
         self._count = self.bytes // EVENT.itemsize
 

@@ -1,6 +1,7 @@
 """Video files turned into events, frame by frame, at the times that the file gives them.
 
-No frame is left out, however slow the machine is, and the same file gives the same events.
+No frame is left out because the machine is slow, and the same file gives the same events. A frame
+without a time of its own comes one of the file's periods after the one before.
 """
 
 from __future__ import annotations
@@ -60,6 +61,9 @@ class Video:
         self._hz = _USUAL_HZ if self._usual else told_hz
         self._promised = int(capture.get(7))  # CAP_PROP_FRAME_COUNT
         self._frames = self._lap_frames = 0
+        self._at_us = 0  # of the newest frame
+        self._lap_us: int | None = None  # what is added to the times of this lap
+        self._grabbed = False
         self._missing = 0
         self._told_us = 0
         self._begins = False
@@ -74,8 +78,11 @@ class Video:
         if self._frames == 1:
             notes.append("the video holds one picture: nothing moves in it")
         if self._missing:
-            notes.append(f"{self._missing:,} of its {self._promised:,} frames could not be read")
-        return tuple(notes)
+            notes.append(
+                f"{self._missing:,} of the {self._promised:,} frames that its length and pace "
+                "promise are not there: it is cut off, damaged or of uneven pace"
+            )
+        return (*notes, *self._eye.notes())
 
     def close(self) -> None:
         """End the source."""
@@ -86,25 +93,43 @@ class Video:
         if self._over:
             self._capture.release()
             return None
-        at_us = round(self._frames * 1e6 / self._hz)
+        if not self._grabbed and not self._grab():
+            return self._ended()
         now = time.monotonic_ns()
         if self._began_ns is None:
             self._began_ns = now
         due_ns = now
         if self.paced:
-            due_ns = self._began_ns + int(at_us * 1000 / self._speed)
+            due_ns = self._began_ns + int(self._at_us * 1000 / self._speed)
             if due_ns > now:
                 time.sleep(min(_NAP_S, (due_ns - now) * 1e-9))
                 return Packet(empty_events(), self._told_us, now)
-        good, picture = self._capture.read()
+        self._grabbed = False
+        good, picture = self._capture.retrieve()
         if not good:
-            return self._ended()
+            return Packet(empty_events(), self._told_us, now)
         self._frames += 1
         self._lap_frames += 1
-        events, told_us = self._eye.frame(squared(picture), at_us + 1)
+        events, told_us = self._eye.frame(squared(picture), self._at_us + 1)
         self._told_us = max(told_us, self._told_us)
         begins, self._begins = self._begins, False
         return Packet(events, self._told_us, due_ns, begins)
+
+    def _grab(self) -> bool:
+        """Go to the next frame and its time; False where there is none."""
+        self._grabbed = bool(self._capture.grab())
+        if not self._grabbed:
+            return False
+        period_us = 1e6 / self._hz
+        told_us = round(float(self._capture.get(0)) * 1000)  # CAP_PROP_POS_MSEC
+        if self._lap_us is None:
+            begins_us = self._at_us + period_us if self._frames else 0
+            self._lap_us = round(begins_us) - told_us
+        at_us = told_us + self._lap_us
+        if self._lap_frames and at_us <= self._at_us:
+            at_us = round(self._at_us + period_us)
+        self._at_us = at_us
+        return True
 
     def _ended(self) -> Packet | None:
         if not self._frames:
@@ -115,7 +140,7 @@ class Video:
             return self.read()
         self._capture.release()
         self._capture, self._eye = _opened(self._path), self._make_eye()
-        self._lap_frames, self._begins = 0, True
+        self._lap_frames, self._lap_us, self._begins = 0, None, True
         return Packet(empty_events(), self._told_us, time.monotonic_ns())
 
 

@@ -61,8 +61,14 @@ class Webcam:
         self._heard_ns = time.monotonic_ns()
         self._closing = threading.Event()
         self._over = False
+        self._fallen = 0
         self._thread = threading.Thread(target=self._grab, name="edgesnn-webcam", daemon=True)
         self._thread.start()
+
+    def notes(self) -> tuple[str, ...]:
+        """Say how many pictures were not looked at."""
+        told = f"{self._fallen:,} pictures of the camera were left out: they came too fast"
+        return (*([told] if self._fallen else []), *self._eye.notes())
 
     def close(self) -> None:
         """Release the camera."""
@@ -122,6 +128,7 @@ class Webcam:
                     continue
                 try:
                     self._frames.get_nowait()
+                    self._fallen += 1
                 except queue.Empty:
                     continue
 

@@ -84,6 +84,7 @@ class Loop:
         self._rested = 0
         self._spent_ns = 0
         duration_us = None if duration_s is None else round(duration_s * 1e6)
+        self._can_wait = source.can_wait
         self._until_us = duration_us if source.can_wait else None
         self._until_ns = None if duration_us is None or source.can_wait else duration_us * 1000
 
@@ -123,9 +124,20 @@ class Loop:
                     # Another recording: the network has not seen the one before. What was decided
                     # of it holds until there is evidence of something else.
                     self._stream.reset()
+                elif self._past(step.start_us):
+                    self._ahead.appendleft(step)  # it is there, and not processed
+                    return
                 else:
                     yield step
+            if self._past(self._slicer.open_us):
+                return
         yield from self._slicer.flush()
+
+    def _past(self, t_us: int | None) -> bool:
+        """Whether a time of the recording lies beyond what is to be played of it."""
+        if self._until_us is None or self._first_us is None or t_us is None:
+            return False
+        return t_us - self._first_us >= self._until_us
 
     def _take(self, step: Step) -> None:
         clock = time.perf_counter_ns
@@ -194,6 +206,12 @@ class Loop:
         if self._readout.held.index != NOTHING:
             self._held_us[self._readout.held.label] += step.end_us - step.start_us
 
+    def _late_notes(self) -> tuple[str, ...]:
+        if not self._slicer.late or not self._can_wait:
+            return ()
+        told = f"{self._slicer.late:,} events came after their step was closed"
+        return (f"{told}: they are not in the order of time, and were not used",)
+
     def summary(self, info: RunInfo, notes: tuple[str, ...], unpushed: int) -> Summary:
         """Return the run as a whole. unpushed: events that the reader still held."""
         held_s = {label: us / 1e6 for label, us in self._held_us.most_common()}
@@ -211,7 +229,7 @@ class Loop:
             realtime_factor=self._covered_us * 1e3 / max(self._spent_ns, 1),
             decision=self._answers[-1] if self._answers and not held_s else held,
             steps_rested=self._rested,
-            notes=(*notes, *self._denoiser.notes()),
+            notes=(*notes, *self._late_notes(), *self._denoiser.notes()),
             late_steps=self._counts.steps_late,
             jumps_back=self._slicer.jumps_back,
             filtered=self._denoiser.removed,

@@ -84,10 +84,9 @@ def run(
         # Not every source has something to say of itself.
         notes: tuple[str, ...] = getattr(source, "notes", tuple)()
         summary = loop.summary(info, notes, reader.unpushed)
-        told = None if failures else summary
-        for sink in opened:
+        for sink in opened:  # what prints is the last one, and hears of those that failed to close
             with _collected(failures, stop):
-                sink.close(told)
+                sink.close(None if failures else summary)
     if failures:
         _raise(failures[0], source.name)
     return summary

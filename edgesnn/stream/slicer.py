@@ -91,6 +91,11 @@ class Slicer:
         """Events of the open step."""
         return sum(map(len, self._parts))
 
+    @property
+    def open_us(self) -> int | None:
+        """When the open step began; None before anything was told."""
+        return self._start
+
     def feed(self, packet: Packet) -> list[Step]:
         """Take a packet; return the steps that it closes, oldest first."""
         return list(self._feed(packet))

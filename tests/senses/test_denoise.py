@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,6 +60,18 @@ def test_hundreds_of_restarts_cost_no_more_than_one() -> None:
     life = events_of(edge(1.5))
     lives = events_from_arrays(*(np.tile(life[name], 400) for name in ("t", "x", "y", "p")))
     assert len(HotPixels((32, 24)).feed(lives)) == len(lives)
+
+
+@pytest.mark.parametrize("kind", [HotPixels, Flicker])
+def test_a_clock_that_begins_anew_within_a_packet_is_seen_however_it_is_cut(kind: Any) -> None:
+    """A second and a little back, all of it in one window that lasts longer."""
+    t = np.concatenate([np.arange(0, 1_004_000, 250), np.arange(0, 900_000, 250)])
+    n = len(t)
+    events = events_from_arrays(t, np.full(n, 7), np.full(n, 3), np.arange(n) % 2)
+    whole, pieces = kind((32, 24)), kind((32, 24))
+    wanted = whole.feed(events)
+    found = np.concatenate([pieces.feed(events[i : i + 1]) for i in range(n)])
+    assert np.array_equal(found, wanted) and pieces.removed == whole.removed
 
 
 def test_what_moves_is_kept() -> None:

@@ -35,22 +35,29 @@ def decoder(monkeypatch, tmp_path):
 
 
 def test_events_and_size_come_through(decoder):
-    path = decoder("out.write(b'[5, 4]\\n' + bytes(32))")
+    path = decoder("out.write(b'[[5, 4], []]\\n' + bytes(32))")
     found = events_from_aedat4(path)
     events, size = found.in_memory(), found.size
     assert (size, events.tolist()) == ((5, 4), [(0, 0, 0, 0)] * 2)
 
 
+def test_other_streams_of_events_are_named(decoder):
+    path = decoder("out.write(b'[[5, 4], [\"events2\"]]\\n' + bytes(16))")
+    note = "other streams of events in it were not read: events2"
+    assert note in events_from_aedat4(path).notes
+
+
 @pytest.mark.parametrize(
     ("program", "message"),
     [
+        ("print('several streams', file=sys.stderr); sys.exit(4)", "decoded: several streams$"),
         ("while True: pass", "nothing came for 1 s"),
-        ("out.write(b'[5, 4]\\n'); out.flush(); time.sleep(60)", "nothing came for 1 s"),
+        ("out.write(b'[[5, 4], []]\\n'); out.flush(); time.sleep(60)", "nothing came for 1 s"),
         ("out.close(); sys.stdout = None; import os; os.close(1); time.sleep(60)", "does not end"),
         ("import os; os.abort()", "the decoder crashed; the file is damaged"),
         ("print('bad table', file=sys.stderr); sys.exit(3)", "decoded: bad table; the file"),
         ("while True: out.write(bytes(100_000))", "decodes to more than it can hold"),
-        ("out.write(b'[5, 4]\\n' + bytes(17))", "stopped inside an event"),
+        ("out.write(b'[[5, 4], []]\\n' + bytes(17))", "stopped inside an event"),
         ("out.write(b'null\\n')", "does not say how large"),
         ("pass", "does not say how large"),
     ],

@@ -14,7 +14,8 @@ from edgesnn.sources import aedat4, recording
 from edgesnn.sources.aedat4_write import Aedat4File
 from edgesnn.sources.bs2 import LONGEST_US, bs2_from_events, events_from_bs2
 from edgesnn.sources.npz_write import npz_from_events
-from edgesnn.sources.reading import read_events
+from edgesnn.sources.raw import raw_head
+from edgesnn.sources.reading import find_recording, read_events
 from edgesnn.sources.recording import Recording, open_recording
 from edgesnn.stream.slicer import Slicer
 
@@ -96,7 +97,10 @@ def test_missing_files_and_folders_are_named(tmp_path):
         ({"y": np.array([1, 2])}, "'y' has 2 entries, t has 1"),
         ({"x": np.array([40])}, "x leaves the sensor of 30 x 20"),
         ({"y": np.array([-1])}, "y leaves the sensor"),
-        ({"height": np.array(-3)}, "must be positive"),
+        (
+            {"height": np.array(-3)},
+            "are no whole numbers from 1 to 65536; say the sensor's size with --sensor",
+        ),
         ({"t": np.array([{}])}, "not a readable .npz"),
     ],
 )
@@ -106,6 +110,23 @@ def test_npz_defects(tmp_path, change, message):
     np.savez(tmp_path / "a.npz", **{k: v for k, v in arrays.items() if v is not None})
     with pytest.raises(InputError, match=message):
         read_events(tmp_path / "a.npz")
+
+
+def test_arrays_that_nobody_asked_for_and_sizes_in_other_forms(tmp_path):
+    events = events_at(1, 2, 3)
+    others = {"meta": np.array({"a": 1}, object), "calib": np.asfortranarray(np.eye(3))}
+    sizes = {"width": np.array([30]), "height": np.array(20.0)}
+    np.savez(tmp_path / "a.npz", events=events, **others, **sizes)
+    found, size = read_events(tmp_path / "a.npz")
+    assert found["t"].tolist() == [1, 2, 3] and size == (30, 20)
+
+
+def test_our_own_raw_files_count_in_microseconds(tmp_path):
+    path = tmp_path / "a.raw"
+    path.write_bytes(raw_head((30, 20)) + events_at(1, 2, 3).tobytes())
+    assert len(read_events(path)[0]) == 3
+    with pytest.raises(InputError, match="leave --time-unit out"):
+        find_recording(path, None, "ms")
 
 
 def whole_file(path):

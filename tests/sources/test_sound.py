@@ -153,3 +153,32 @@ def test_levels() -> None:
     listener = Listener(SPEC, 8000)
     listener.hear(np.ones((10, 2)), 0)
     assert listener.clipped == listener.samples == 10
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said"),
+    [(".wav", "4.0 of 8.0 s are there"), (".aiff", "4.0 of 8.0 s"), (".ogg", "is cut off after")],
+)
+def test_a_sound_that_is_cut_off_is_said(tmp_path: Path, suffix: str, said: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 128_000), 16_000)
+    assert open_sound_file(path, SPEC).notes() == ()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    (note,) = open_sound_file(path, SPEC).notes()
+    assert said in note
+
+
+def test_a_header_that_tells_of_less_than_is_there_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, sample(), 16_000)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"data") + 4
+    data[at : at + 4] = (8000).to_bytes(4, "little")
+    path.write_bytes(data)
+    (note,) = open_sound_file(path, SPEC).notes()
+    assert note.startswith("24,000 bytes behind the sound, of which its header tells nothing")
+    # Other chunks behind the sound are nothing that was lost.
+    soundfile.write(path, sample(), 16_000)
+    path.write_bytes(path.read_bytes() + b"LIST" + (4).to_bytes(4, "little") + b"INFO")
+    assert open_sound_file(path, SPEC).notes() == ()

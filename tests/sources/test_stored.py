@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgesnn.errors import InputError
+from edgesnn.errors import InputError, RunError
 from edgesnn.events import EVENT, Events, events_from_arrays, joined_events
 from edgesnn.sources import mending, sorting, stored
 from edgesnn.sources.bs2 import bs2_from_events
@@ -264,3 +264,24 @@ def test_joined_parts_of_a_spool_are_the_events() -> None:
     spool.write(events)
     parts = [spool.read(first, first + 6) for first in range(0, 20, 6)]
     assert joined_events(parts).tolist() == events.tolist()
+
+
+def test_a_temporary_folder_without_room_is_named(tmp_path: Path, monkeypatch) -> None:
+    class Full:
+        def write(self, _: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self) -> None:
+            pass
+
+    npz_from_events(tmp_path / "a.npz", some_events([1, 2, 3]), SIZE)
+    monkeypatch.setattr("tempfile.SpooledTemporaryFile", lambda _: Full())
+    with pytest.raises(RunError, match="no room for temporary files in .*name another folder"):
+        open_recording(tmp_path / "a.npz")
+
+
+def test_silence_at_the_end_is_said_and_has_an_end(tmp_path: Path) -> None:
+    for until, said in ((3_600_000_000, "for 3600.0 s at its end"), (59_000_000, None)):
+        npz_from_events(tmp_path / "a.npz", some_events([1, 2, 3]), SIZE, until_us=until)
+        notes = open_recording(tmp_path / "a.npz").notes()
+        assert [said in note for note in notes] == ([True] if said else [])

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("cv2")
 
-from written import write_video  # noqa: E402
+from written import write_uneven_video, write_video  # noqa: E402
 
 from edgesnn.app import load_app  # noqa: E402
 from edgesnn.bundle import load_bundle  # noqa: E402
@@ -89,4 +89,27 @@ def test_a_video_that_was_cut_says_what_is_missing(clip: Path) -> None:
     clip.write_bytes(whole[: len(whole) * 2 // 3])
     source = open_video(clip, Emulated, speed=math.inf)
     all_of(source)
-    assert source.notes() == ("9 of its 12 frames could not be read",)
+    assert source.notes() == (
+        "9 of the 12 frames that its length and pace promise are not there: it is cut off, damaged "
+        "or of uneven pace",
+    )
+
+
+def test_frames_of_uneven_pace_come_at_their_own_times(tmp_path: Path) -> None:
+    times = [0, 33, 66, 100, 2166, 2200, 2233]
+    write_uneven_video(tmp_path / "a.mkv", times)
+    source = open_video(tmp_path / "a.mkv", Emulated, speed=math.inf)
+    events, packets = all_of(source)
+    assert [packet.watermark_us // 1000 for packet in packets[: len(times)]] == times
+    assert events["t"].max() > 2_000_000
+    (note,) = source.notes()
+    assert "promise are not there" in note and "uneven pace" in note
+
+
+def test_frames_that_digits_leaves_out_are_counted(clip: Path) -> None:
+    bundle = load_bundle("mnist")
+    source = open_file(clip, bundle, speed=math.inf, loop=False)
+    while source.read() is not None:
+        pass
+    (note,) = [note for note in source.notes() if "still looked at" in note]
+    assert note.startswith("6 of 12 frames")

@@ -146,3 +146,18 @@ def test_what_cannot_be_looked_for_is_said(monkeypatch):
     assert [(d.kind, d.option) for d in found[:2]] == [("missing", "")] * 2
     assert "dv-processing>=2" in found[0].model
     assert "pip install opencv-python" in found[1].model
+
+
+def test_pictures_that_a_slow_reader_misses_are_counted():
+    class Fast(FakeCapture):
+        def read(self):
+            time.sleep(0.002)
+            return True, np.zeros((128, 128, 3), np.uint8)
+
+    source = Webcam(Fast([]), "webcam:0", Emulated())
+    assert source.notes() == ()
+    time.sleep(0.6)
+    source.read()
+    source.close()
+    (note,) = source.notes()
+    assert note.endswith("pictures of the camera were left out: they came too fast")

@@ -144,3 +144,12 @@ def test_a_source_that_hangs_is_freed_by_closing_it(monkeypatch):
     source.close = freed.set
     threading.Timer(0.1, stop.set).start()
     assert play(source, stop=stop).source == "fake"  # and no RunError
+
+
+def test_who_prints_hears_of_a_sink_that_failed_to_close():
+    """The first of the sinks is closed last: no summary is told of a run that failed."""
+    heard = []
+    bad = failing("close", RunError("the disk is full"))([], "bad")
+    with pytest.raises(RunError, match="the disk is full"):
+        play(FakeSource(cut(scene("left", "left"), 9)), Listener(heard, "printing"), bad)
+    assert heard_of(heard, "close") == [None]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from fake_runs import (
     SCENE,
+    STEP,
     FakeSource,
     LeftOrRight,
     Listener,
@@ -34,6 +35,35 @@ def test_duration_of_a_recording_is_event_time():
     summary = play(FakeSource(cut(scene(*["left"] * 50), 40)), Listener(heard), duration_s=0.1)
     assert summary.steps == 10
     assert heard_of(heard, "close") == [summary]
+
+
+def test_duration_ends_within_a_silence():
+    events = scene(*["left"] * 3)
+    late = events.copy()
+    late["t"] += 40_000_000
+    seen = []
+
+    def packets():
+        yield from cut(events, 40, until=3 * STEP)
+        for watermark in range(1_000_000, 41_000_000, 1_000_000):
+            seen.append(watermark)
+            yield Packet(np.empty(0, EVENT), watermark, time.monotonic_ns())
+        yield from cut(late, 1000)
+
+    summary = play(FakeSource(packets()), duration_s=15)
+    assert summary.events == len(events) and summary.queued + summary.dropped <= len(late)
+    assert summary.steps <= 15e6 / STEP and summary.realtime_factor > 0
+    together = np.concatenate([events, late])
+    summary = play(FakeSource(cut(together, len(together))), duration_s=15)
+    assert (summary.events, summary.queued) == (len(events), len(late))
+
+
+def test_late_events_of_a_recording_are_told():
+    events = scene(*["left"] * 20)
+    events["t"][-1] = 10_000
+    summary = play(FakeSource(cut(events, 9)))
+    assert summary.late == 1
+    assert summary.notes[0].startswith("1 events came after their step was closed")
 
 
 def test_duration_of_a_live_source_is_host_time():
