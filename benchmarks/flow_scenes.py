@@ -17,7 +17,8 @@ import numpy as np
 from edgesnn.apps.flow.evaluation import FieldOf
 from edgesnn.apps.flow.peers import LENGTHS_US, methods, peer_field
 from edgesnn.bundle import load_bundle
-from edgesnn.models.flow.scenes import GRID, SENSOR, STEP_US, scene_events
+from edgesnn.models.flow.scenes import GRID, scene_events
+from edgesnn.models.flow.surfaces import SENSOR, STEP_US
 
 SEED = 1_000_000
 MOMENTS = (12, 20, 28)

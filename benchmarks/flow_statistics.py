@@ -23,7 +23,7 @@ from edgesnn.bundle import load_bundle
 from edgesnn.events import Events
 from edgesnn.measure.tables import show, table_of
 from edgesnn.models.flow.data import BINS, counts_of, scene
-from edgesnn.models.flow.scenes import STEP_US
+from edgesnn.models.flow.surfaces import STEP_US
 
 SEED = 1_000_000
 YOUNGER = (2, 6, 14, 24)

@@ -17,7 +17,7 @@ from edgesnn.quantize.integers import check_exact, integers
 
 from .data import HIGHEST
 from .net import BINS, DELAYS, LAYERS, OUTPUTS
-from .scenes import STEP_US
+from .surfaces import STEP_US
 
 if TYPE_CHECKING:
     from ..layers.psn import SpikingConv

@@ -21,14 +21,15 @@ from torch.utils.data import IterableDataset
 from edgesnn.events import Events
 
 from .net import AGES, BINS, MEMORY, WINDOWS, Windows
-from .scenes import CELL, GRID, STEP_US, STEPS, WORLD, Array, Mix, scene_events
+from .scenes import CELL, GRID, WORLD, Mix, scene_events
+from .surfaces import STEP_US, STEPS, Array
 from .textures import Random
 
 HIGHEST = 7
 """Largest count of events of a cell and half a step."""
 CROP = 48
 POOL = 400
-MOMENTS = 24
+MOMENTS = 36
 AWAY = 0.08
 """Weight of cells without events of their own: their flow must be guessed from around."""
 Moment = tuple[Tensor, Tensor, Tensor]
@@ -135,13 +136,20 @@ def _halved(flow: Array, seen: Array) -> tuple[Array, Array]:
 class Moments(IterableDataset[Moment]):
     """Endless moments of scenes that are made on the way; the same ones for the same seed.
 
-    first: number of the first scene, so that a training that goes on sees new ones.
+    first: number of the first scene, so that a training that goes on sees new ones. each: moments
+    that are drawn for each new scene.
     """
 
     def __init__(
-        self, seed: int, first: int = 0, windows: Windows = WINDOWS, mix: Mix = WORLD
+        self,
+        seed: int,
+        first: int = 0,
+        windows: Windows = WINDOWS,
+        mix: Mix = WORLD,
+        each: int = MOMENTS,
     ) -> None:
         self.seed, self.first, self.windows, self.mix = seed, first, windows, mix
+        self.each = each
 
     def __iter__(self) -> Iterator[Moment]:
         """Yield moments; the pool fills while the first are drawn."""
@@ -154,5 +162,5 @@ class Moments(IterableDataset[Moment]):
                 pool.append(made)
             else:
                 pool[number % POOL] = made
-            for _ in range(MOMENTS):
+            for _ in range(self.each):
                 yield moment(rng, pool[int(rng.integers(len(pool)))], self.windows)

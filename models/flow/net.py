@@ -1,7 +1,7 @@
 """The flow network: time in the first layer's windows, spikes between layers, sums that add up.
 
 x          (2 BINS, H, W)           event counts of the two halves of a step of 10 ms, 7 at most
-windows    sums over 1, 1, 1, 1, 2, 2, 6 and 10 steps of growing age   taps of 0 and 1: 240 ms
+windows    sums over 1 (eight times), 2, 4, 4 and 6 steps of growing age   taps of 0 and 1: 240 ms
 near       5x5 stride 2             -> (32, H/2, W/2)
 middle     3x3 stride 2 on near now, 2 and 4 steps ago     -> (48, H/4, W/4)
 far        3x3 stride 2 on middle now, 2 and 4 steps ago   -> (96, H/8, W/8)
@@ -40,10 +40,13 @@ from ..layers.psn import WEIGHT_LIMIT, QuantWeight, SpikingConv, Threshold
 
 BINS = 2
 Windows = tuple[tuple[int, int], ...]
-WINDOWS: Windows = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 6), (6, 8), (8, 14), (14, 24))
-"""First and last age (exclusive) of the inputs that a window sums, in steps."""
 WIDE: Windows = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 14), (14, 24))
-"""The windows that a training begins with; those of WINDOWS are parts of them."""
+"""First and last age (exclusive) of the inputs that a window sums, in steps, when a training
+begins."""
+MIDDLE: Windows = ((0, 1), (1, 2), (2, 3), (3, 4), (4, 6), (6, 8), (8, 14), (14, 24))
+"""Parts of them, with which it goes on."""
+WINDOWS: Windows = (*((age, age + 1) for age in range(8)), (8, 10), (10, 14), (14, 18), (18, 24))
+"""Parts of these, with which it ends."""
 DELAYS = (0, 2, 4)
 """Ages of the spikes that `middle` and `far` read, in steps."""
 AGES = tuple(sorted({a + b for a in DELAYS for b in DELAYS}))

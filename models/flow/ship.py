@@ -19,11 +19,12 @@ from edgesnn.quantize import card as cards
 from edgesnn.quantize.save import save_bundle
 from edgesnn.senses.cells import CellsSpec
 
+from .checkpoint import network_from
 from .convert import flow_program
 from .data import HIGHEST
 from .net import BINS, REACH, SLOW
 from .scenes import CELL
-from .train import errors, held_out, network_from, reliability
+from .train import errors, held_out, reliability
 
 MULTIPLE = 8
 SMALL_GRID = (32, 40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ pytest.importorskip("torch")
 import torch  # noqa: E402
 
 from edgesnn.decide import motion_field  # noqa: E402
+from edgesnn.errors import InputError  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
+from edgesnn.models.checkpoints import write_checkpoint  # noqa: E402
+from edgesnn.models.flow.checkpoint import begin_with  # noqa: E402
 from edgesnn.models.flow.convert import flow_program  # noqa: E402
 from edgesnn.models.flow.data import (  # noqa: E402
     CROP,
@@ -41,15 +45,15 @@ from edgesnn.models.flow.scenes import (  # noqa: E402
     CELL,
     CENTRES,
     GRID,
-    SENSOR,
-    STEP_US,
-    STEPS,
+    NEARER,
+    SLIDE,
     TOP_SPEED,
     random_scene,
     scene_events,
 )
+from edgesnn.models.flow.surfaces import SENSOR, STEP_US, STEPS  # noqa: E402
 from edgesnn.models.flow.textures import SIDE, outline, texture  # noqa: E402
-from edgesnn.models.flow.train import begin_with, train  # noqa: E402
+from edgesnn.models.flow.train import train  # noqa: E402
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -75,6 +79,21 @@ def test_a_scene_is_the_same_for_the_same_seed_and_within_its_limits(seed: int) 
     assert flow.shape == (STEPS, 2, GRID, GRID) and np.isfinite(flow).all()
     assert np.hypot(flow[:, 0], flow[:, 1]).max() < 1.5 * TOP_SPEED * STEP_US * 1e-6
     assert (np.diff(events["t"]) >= 0).all() and events["t"].max() <= STEPS * STEP_US + 1
+
+
+def test_what_a_sliding_camera_passes_moves_along_with_the_plane() -> None:
+    rng = np.random.default_rng(1)
+    passed = 0
+    for one in (random_scene(rng, SLIDE) for _ in range(30)):
+        camera, *others = (
+            surface.flow(0.1, CENTRES[[0, 2000, -1]]) for surface in (one.plane, *one.objects)
+        )
+        ratios = [(v * camera).sum() / np.square(camera).sum() for v in others if camera.any()]
+        along = [np.allclose(v, r * camera) for v, r in zip(others, ratios, strict=False)]
+        if len(along) > 1 and all(along):
+            passed += 1
+            assert all(NEARER[0] <= ratio <= NEARER[1] for ratio in ratios)
+    assert 5 <= passed <= 18
 
 
 def test_surfaces_are_standardised_and_outlines_are_shares() -> None:
@@ -124,6 +143,17 @@ def test_split_windows_change_nothing(tmp_path: Path) -> None:
         answers = [net(x.float()) for net, x in zip((wide, narrow), seen, strict=True)]
     assert all(torch.equal(a, b) for a, b in zip(*answers, strict=True))
     assert answers[0][-1].any()
+
+
+def test_a_checkpoint_of_other_windows_is_no_beginning(tmp_path: Path) -> None:
+    narrow = FlowNet()
+    state = {"net": narrow.state_dict(), "updates": 1, "sizes": list(narrow.sizes)}
+    torch.save(state | {"windows": [list(window) for window in WINDOWS]}, tmp_path / "last.pt")
+    shape = FlowShape(windows=WIDE)
+    with pytest.raises(InputError, match="windows do not hold those of this stage"):
+        begin_with(FlowNet(shape=shape), tmp_path / "last.pt")
+    with pytest.raises(InputError, match="is of an older recipe, or another stage"):
+        train(tmp_path, Recipe(updates=2), resume=True, shape=shape)
 
 
 def test_the_program_is_the_network_bit_for_bit() -> None:
@@ -179,6 +209,30 @@ def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch) -> None:
     assert [line.split(",")[0] for line in lines] == ['{"update": 2', '{"update": 3']
 
 
+def test_an_average_is_that_of_the_last_networks(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("edgesnn.models.flow.train.held_out", few)
+    monkeypatch.setattr("edgesnn.models.flow.train.SETTLED", 1)
+    recipe = Recipe(updates=4, batch=2, check=1, average=0.5, decay=0.0)
+    kept = []
+
+    def keep(out: Path, state: dict[str, Any]) -> None:
+        kept.append({name: value.clone() for name, value in state["net"].items()})
+        write_checkpoint(out, state)
+
+    monkeypatch.setattr("edgesnn.models.flow.train.write_checkpoint", keep)
+    train(tmp_path, recipe)
+    weight = "layers.far.shared.weight"
+    # The last one is the mean of the third and a fourth that is nowhere kept.
+    fourth = 2 * kept[3][weight] - kept[2][weight]
+    step, before = (fourth - kept[2][weight]).norm(), (kept[2][weight] - kept[1][weight]).norm()
+    assert 0.3 < float(step / before) < 3
+    plain = torch.load(tmp_path / "last.pt", weights_only=True)
+    del plain["mean"]
+    torch.save(plain, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="older recipe, or another stage"):
+        train(tmp_path, recipe, resume=True)
+
+
 def test_the_command_trains_in_stages_and_writes_a_bundle(tmp_path, monkeypatch) -> None:
     from edgesnn.bundle import load_bundle
     from edgesnn.models.flow.command import TRAINING
@@ -186,10 +240,17 @@ def test_the_command_trains_in_stages_and_writes_a_bundle(tmp_path, monkeypatch)
 
     for module in ("train", "ship"):
         monkeypatch.setattr(f"edgesnn.models.flow.{module}.held_out", few)
+    for module in ("train", "mean"):
+        monkeypatch.setattr(f"edgesnn.models.flow.{module}.SETTLED", 2)
     given = {"start": None, "updates": 2, "seed": None, "resume": False}
     bundle = TRAINING.train(tmp_path / "out", {"licence": "x"}, given)
     assert (tmp_path / "out" / "first" / "last.pt").is_file()
-    assert (tmp_path / "out" / "second" / "last.pt").is_file()
+    mean, *parts = (
+        torch.load(tmp_path / "out" / name, weights_only=True)["net"]
+        for name in ("last.pt", "fifth/last.pt", "seventh/last.pt")
+    )
+    weight = "layers.far.shared.weight"
+    assert torch.allclose(mean[weight], (parts[0][weight] + parts[1][weight]) / 2)
     again = load_bundle(tmp_path / "out" / "flow.json")
     assert again.program == bundle.program and isinstance(again.encoder, CellsSpec)
     assert again.card["held_out_scenes"]["scenes"] == 160
