@@ -13,8 +13,10 @@ cv2 = pytest.importorskip("cv2")
 from flow_files import graded, moving_dots  # noqa: E402
 
 from edgesnn.apps.flow import fields  # noqa: E402
-from edgesnn.apps.flow.dense_truth import carried_along  # noqa: E402
+from edgesnn.apps.flow.dense_truth import carried_along, dense_window  # noqa: E402
+from edgesnn.apps.flow.windows import Window  # noqa: E402
 from edgesnn.errors import InputError  # noqa: E402
+from edgesnn.events import events_from_arrays  # noqa: E402
 
 
 def dsec(folder: Path, u: float = 200.0) -> Path:
@@ -158,6 +160,19 @@ def test_a_dense_truth_moves_along_with_what_moves() -> None:
     assert (carried[0, :, 14:20] == 20).all() and (carried[0, :, 20:38] == -4).all()
     assert known[:, 8:38].all() and not known[:, 38:].any()
     assert np.array_equal(carried_along(flow, valid, 0.0)[0], flow)
+
+
+def test_events_are_scored_against_what_has_come_to_their_pixels() -> None:
+    """A thing of 6 columns moves 20 pixels to the right in a window, before what goes left."""
+    t = np.full(600, 99_000)
+    x, y = np.tile(np.repeat(np.arange(22, 28), 10), 10), np.arange(600) % 8
+    flow, valid = np.zeros((2, 8, 40)), np.ones((8, 40), bool)
+    flow[0], flow[0, :, 4:10] = -4.0, 20.0
+    events = events_from_arrays(t, x, y, np.ones(600))
+    window = dense_window("a", "a, 0", events, (0, 100_000), flow, valid)
+    assert isinstance(window, Window)
+    thing = np.isin(events["x"][window.scored], np.arange(23, 28))
+    assert np.allclose(window.truth[thing, 0], 200) and thing.sum() == 500
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,16 @@ def test_polarities(tmp_path: Path, values: tuple[int, ...], found: str | None) 
             read_recording(path)
 
 
+@pytest.mark.parametrize("block_us", [3_000, 9_000])
+def test_events_a_few_milliseconds_out_of_order_are_put_in_order(tmp_path, block_us: int) -> None:
+    """ON before OFF within blocks: each step back is shorter than a step of a network."""
+    t = np.arange(0, 600_000, 100)
+    events = events_from_arrays(t, t % 20, t % 15, np.arange(len(t)) // 7 % 2)
+    mixed = events[np.lexsort((events["t"], events["p"], events["t"] // block_us))]
+    found, _, notes = read_recording(npz(tmp_path / "a.npz", mixed))
+    assert np.array_equal(found["t"], t) and "they were put in order" in notes[0]
+
+
 @pytest.mark.parametrize("order", ["x", "reversed", "shuffled"])
 def test_events_out_of_order_are_put_in_order_and_said(tmp_path: Path, order: str) -> None:
     events = some(side=120)
