@@ -6,7 +6,7 @@ accuracy without increasing inference time".
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -26,7 +26,7 @@ SETTLED = 400
 _SEED, _EACH = 8, 24
 
 
-def settle(net: FlowNet, batches: Sequence[Tensor]) -> None:
+def settle(net: FlowNet, batches: Iterable[Tensor]) -> None:
     """Take the statistics of thresholds anew, the mean over all batches (Wu and Johnson 2021).
 
     Those of an average of networks are no average of theirs, and what a training keeps is that of
@@ -50,7 +50,7 @@ def write_mean(checkpoints: Sequence[Path], out: Path, mix: Mix = SEVENTH.mix) -
     mean = FlowNet()
     mean.load_state_dict({name: sum(s[name] for s in states) / len(states) for name in states[0]})
     batches = DataLoader(Moments(_SEED, mix=mix, each=_EACH), batch_size=SEVENTH.batch)
-    settle(mean, [windows for windows, _, _ in islice(batches, SETTLED)])
+    settle(mean, (windows for windows, _, _ in islice(batches, SETTLED)))
     windows = [list(window) for window in mean.shape.windows]
     state = {"net": mean.state_dict(), "sizes": list(mean.sizes), "windows": windows}
     write_checkpoint(out, state | {"mean_of": [path.parent.name for path in checkpoints]})

@@ -187,7 +187,7 @@ def train(
             mean.update_parameters(net)
         if mean is not None and update == recipe.updates:
             net.load_state_dict(mean.module.state_dict())
-            settle(net, [next(batches)[0] for _ in range(SETTLED)])
+            settle(net, (next(batches)[0] for _ in range(SETTLED)))
         if update % recipe.check == 0 or update == recipe.updates:
             line: dict[str, Any] = {
                 "update": update,
