@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def dsec_windows(folder: Path) -> Iterator[Window | str]:
 def _stamps(folder: Path, sequence: Path) -> Path | None:
     """Return the file of a sequence's times: beside its events, or in the other download."""
     beside = sorted(sequence.glob(f"**/{_STAMPS}"))
-    return next(iter(beside or sorted(folder.glob(f"**/{sequence.name}/**/{_STAMPS}"))), None)
+    other = folder.glob(f"**/{escape(sequence.name)}/**/{_STAMPS}")
+    return next(iter(beside or sorted(other)), None)
 
 
 def _times(path: Path) -> list[tuple[int, int]]:

@@ -147,10 +147,10 @@ def test_dsec_as_it_is_downloaded(tmp_path: Path) -> None:
     """Events and truth of a sequence lie in folders of two downloads."""
     dsec(tmp_path / "both")
     for part, download in (("events", "train_events"), ("flow", "train_optical_flow")):
-        (tmp_path / "two" / download / "seq").mkdir(parents=True)
-        (tmp_path / "both" / "seq" / part).rename(tmp_path / "two" / download / "seq" / part)
+        (tmp_path / "two" / download / "seq [1]").mkdir(parents=True)
+        (tmp_path / "both" / "seq" / part).rename(tmp_path / "two" / download / "seq [1]" / part)
     ((window,), _) = graded(tmp_path / "two")
-    assert window.file == "seq" and np.allclose(window.truth, [200, 0], atol=0.5)
+    assert window.file == "seq [1]" and np.allclose(window.truth, [200, 0], atol=0.5)
 
 
 def test_a_dense_truth_moves_along_with_what_moves() -> None:
