@@ -17,6 +17,11 @@ def shown(text: str) -> str:
     return _UNSAFE.sub(_escaped, text)
 
 
+def first_line(error: Exception) -> str:
+    """Return what another library's error says, without its stack trace, or its name."""
+    return shown((str(error).strip().splitlines() or [type(error).__name__])[0])
+
+
 def in_utf8(out: TextIO) -> TextIO:
     """Return an output that is written to in UTF-8 whatever the locale, as JSON is."""
     if isinstance(out, io.TextIOWrapper):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgesnn.errors import InputError, MissingDependency
+from edgesnn.text import first_line
 
 SPIKING = ("IF", "LIF", "CubaLIF", "Threshold")
 PASSING = ("Flatten", "Input", "Output")
@@ -59,8 +60,8 @@ def read_graph(source: Path | Any) -> Graph:
     except InputError:
         raise
     except Exception as error:  # h5py and nir raise many kinds
-        said = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f"{path} is not a readable NIR graph: {said[0][:200]}") from error
+        said = first_line(error)[:200]
+        raise InputError(f"{path} is not a readable NIR graph: {said}") from error
     values = sum(np.size(v) for node in found.nodes.values() for v in vars(node).values())
     if values > _MOST_VALUES:
         raise InputError(f"{path} holds {values:,} numbers; edgesnn takes {_MOST_VALUES:,}")

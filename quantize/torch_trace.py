@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from edgesnn.errors import InputError
+from edgesnn.text import first_line
 
 from .torch_modules import CONTAINERS, KNOWN, Flow, is_chain, is_known
 
@@ -57,7 +58,7 @@ def traced(module: Any, reader: Reader) -> Flow:
         module.eval()
         graph = Tracer().trace(module)
     except Exception as error:  # whatever the module's own code does with what is no tensor
-        said = (str(error).splitlines() or [type(error).__name__])[0][:160]
+        said = first_line(error)[:160]
         raise InputError(
             f"{about}: its code cannot be followed ({said}); give it without branches on values, "
             "or as a Sequential"

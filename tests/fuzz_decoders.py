@@ -31,6 +31,7 @@ from unittest import mock
 
 import numpy as np
 from numpy.random import Generator
+from other_makers import WRITERS
 
 from edgesnn.bundle import load_bundle
 from edgesnn.errors import EdgesnnError
@@ -104,6 +105,11 @@ def samples(folder: Path) -> dict[str, tuple[str, bytes, Reader]]:
         "labels": ("b.csv", (folder / "labels.csv").read_bytes(), label_reader),
         "bundle": ("keyword.json", *_bundle(folder)),
     }
+    small = events[:60]
+    small["x"] %= 34
+    for name, write in WRITERS.items():
+        write(folder / name, small, (128, 128))
+        found[name] = (f"b{Path(name).suffix}", (folder / name).read_bytes(), _sized)
     found |= _media(folder, rng)
     if find_spec("dv_processing") is not None:
         written = Aedat4File(folder / "a.aedat4", "x", (34, 34))
@@ -112,6 +118,10 @@ def samples(folder: Path) -> dict[str, tuple[str, bytes, Reader]]:
         written.close()
         found["aedat4"] = ("b.aedat4", (folder / "a.aedat4").read_bytes(), read_recording)
     return found
+
+
+def _sized(path: Path) -> object:
+    return read_recording(path, (128, 128))
 
 
 def _bundle(folder: Path) -> tuple[bytes, Reader]:

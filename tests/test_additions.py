@@ -30,7 +30,7 @@ Line = Callable[..., tuple[int, str, str]]
 
 TASK = """
 from edgesnn.app import App
-APP = App("toy", "Counts left and right.", {model!r}, "sample.dat", sources=("--file", "--demo"),
+APP = App("toy", "Counts left and right.", {model!r}, "sample.bag", sources=("--file", "--demo"),
           evaluation="addition_toy.evaluation", training="addition_toy.command")
 """
 EVALUATION = """
@@ -56,12 +56,12 @@ def train(out, card, given):
 
 TRAINING = Training((Option("--rounds", "How often.", int, default=1, least=1),), train)
 """
-DAT = """
+BAG = """
 import numpy as np
 from edgesnn.events import events_from_arrays
 from edgesnn.sources.found import Found
 
-def events_from_dat(path, size, unit):
+def events_from_bag(path, size, unit):
     t, x, y, p = np.loadtxt(path, dtype=np.int64, ndmin=2).T
     return Found(events_from_arrays(t, x, y, p), size or (8, 8))
 """
@@ -215,17 +215,17 @@ def toy(outside: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "evaluation.py").write_text(EVALUATION)
     (folder / "command.py").write_text(COMMAND)
     rows = [(t, 1 if t < 20_000 else 6, 2, t % 2) for t in range(0, 40_000, 100)]
-    (folder / "sample.dat").write_text("\n".join(" ".join(map(str, row)) for row in rows))
-    (outside / "addition_dat.py").write_text(DAT)
+    (folder / "sample.bag").write_text("\n".join(" ".join(map(str, row)) for row in rows))
+    (outside / "addition_bag.py").write_text(BAG)
     monkeypatch.setitem(apps.APPS, "toy", "addition_toy")
-    monkeypatch.setitem(sources.FORMATS, ".dat", "addition_dat:events_from_dat")
+    monkeypatch.setitem(sources.FORMATS, ".bag", "addition_bag:events_from_bag")
     return outside / "bundle"
 
 
 def test_a_task_and_a_format_run(toy: Path, line: Line) -> None:
     code, out, err = line("run", "toy", "--speed", "max", "--json")
     told = [json.loads(text) for text in out.splitlines()]
-    assert code == 0 and "bundled recording sample.dat" in err
+    assert code == 0 and "bundled recording sample.bag" in err
     assert [message["label"] for message in told[:-1]] == ["left", "right"]
     assert told[-1]["events"] == 400 and told[-1]["model"] == "toy"
     assert line("run", "toy", "--camera")[0] == 2

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import fuzz_decoders as fuzz
 import pytest
+from other_makers import WRITERS
 
 from edgesnn.sources import aedat4
 
 pytest.importorskip("cv2")
 pytest.importorskip("soundfile")
+pytest.importorskip("h5py")
 NAMES = "bs2 npz npz_structured raw idx idx_packed labels bundle png jpg bmp wav flac ogg".split()
+NAMES += WRITERS
 
 
 @pytest.fixture(scope="module")

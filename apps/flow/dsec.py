@@ -20,10 +20,10 @@ import numpy as np
 
 from edgesnn.errors import InputError
 from edgesnn.events import Events, events_from_arrays
+from edgesnn.sources.hdf5_file import hdf5, part_of, shape_of
 
 from .dense_truth import dense_window
 from .fields import read_dsec_png
-from .hdf5 import hdf5, part_of, shape_of
 from .windows import BEFORE_US, Floats, Window
 
 _EVENTS = Path("events", "left", "events.h5")

@@ -16,9 +16,9 @@ import numpy as np
 from edgesnn.errors import InputError
 from edgesnn.events import events_from_arrays
 from edgesnn.sources.found import check_plain
+from edgesnn.sources.hdf5_file import hdf5, part_of, shape_of
 
 from .dense_truth import dense_window
-from .hdf5 import hdf5, part_of, shape_of
 from .windows import BEFORE_US, Floats, Window
 
 _EVENTS = "davis/left/events"

@@ -22,7 +22,7 @@ from typing import BinaryIO
 from edgesnn.errors import InputError, MissingDependency
 from edgesnn.events import EVENT
 from edgesnn.sources.aedat4_write import silent_until
-from edgesnn.sources.found import Found
+from edgesnn.sources.found import Found, check_counts_us
 from edgesnn.sources.stored import Spool, blocks_of
 from edgesnn.text import shown
 
@@ -65,8 +65,7 @@ def events_from_aedat4(
                 f"{path}: event {first + at} has the polarity {block['p'][at]}; there are 0 (OFF) "
                 "and 1 (ON); the file is damaged"
             )
-    if unit not in (None, "us"):
-        raise InputError(f"{path}: an .aedat4 counts in microseconds; leave --time-unit out")
+    check_counts_us(path, unit, "an .aedat4")
     notes, until_us = _of_file(path)
     if others:
         notes = (*notes, f"other streams of events in it were not read: {shown(', '.join(others))}")

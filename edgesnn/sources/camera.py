@@ -21,6 +21,7 @@ from edgesnn.events import EVENT, Packet, empty_events
 from edgesnn.sources.device import Device
 from edgesnn.sources.wanted import Wanted, check_takes_events
 from edgesnn.stream.slicer import RESET_US
+from edgesnn.text import first_line
 
 _NAP_S = 0.001
 _DRIVER_ERRORS = (RuntimeError, IndexError, ValueError)
@@ -99,11 +100,6 @@ def discovered(dv: ModuleType) -> list[Any]:
         return list(dv.io.camera.discover())
     except _DRIVER_ERRORS as error:
         raise RunError(f"USB cannot be searched for cameras: {first_line(error)}") from error
-
-
-def first_line(error: Exception) -> str:
-    """Return what a C++ exception says, without its stack trace."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class Camera:

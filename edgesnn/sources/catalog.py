@@ -93,6 +93,13 @@ FORMATS = {
     ".npz": "edgesnn.sources.npz:events_from_npz",
     ".aedat4": "edgesnn.sources.aedat4:events_from_aedat4",
     ".raw": "edgesnn.sources.raw:events_from_raw",
+    ".dat": "edgesnn.sources.dat:events_from_dat",
+    ".es": "edgesnn.sources.es:events_from_es",
+    ".aedat": "edgesnn.sources.aedat:events_from_aedat",
+    ".txt": "edgesnn.sources.text_events:events_from_text",
+    ".csv": "edgesnn.sources.text_events:events_from_text",
+    ".h5": "edgesnn.sources.hdf5_events:events_from_hdf5",
+    ".hdf5": "edgesnn.sources.hdf5_events:events_from_hdf5",
 }
 """Recordings of events by suffix: "module:function", which takes a path, the sensor's size and the
 unit of its times (None where the user told neither) and returns a `Found`."""

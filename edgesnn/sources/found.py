@@ -42,6 +42,12 @@ def check_plain(path: Path) -> None:
         )
 
 
+def check_counts_us(path: Path, unit: str | None, what: str) -> None:
+    """Raise InputError where the user tells another unit for a format that has microseconds."""
+    if unit not in (None, "us"):
+        raise InputError(f"{path}: {what} counts in microseconds; leave --time-unit out")
+
+
 def counted(n: int, one: str, many: str | None = None) -> str:
     """Return "1 event" or "3 events"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"

@@ -58,7 +58,7 @@ def in_microseconds(times: NDArray[np.generic], unit: str | None, where: str) ->
     if unit == "ns" and times.dtype.kind != "f":
         exact: Times = times.astype(np.int64) // 1000
         return exact
-    return np.floor(scaled).astype(np.int64)
+    return np.rint(scaled).astype(np.int64)  # 0.123457 s is a little less than 123457 us
 
 
 def mended(

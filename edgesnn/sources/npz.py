@@ -9,23 +9,19 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgesnn.errors import EdgesnnError, InputError
 from edgesnn.events import events_from_arrays
+from edgesnn.sources.columns import NAMES, Array, Polarity, named
 from edgesnn.sources.found import Found
 from edgesnn.sources.mending import in_microseconds
 from edgesnn.sources.stored import BLOCK, Spool
+from edgesnn.text import first_line
 
-_ARRAYS = ("t", "x", "y", "p")
-_NAMES = {"t": ("t", "ts", "timestamp", "timestamps", "time"), "p": ("p", "pol", "polarity")}
 _MOST_BYTES, _MOST_PACKED = 100_000_000, 100
 """Unpacked, and how many times the packed size: more than that no recording shrinks."""
-_MOST_VALUES = 9
-Array = NDArray[Any]
 
 
 def events_from_npz(
@@ -43,8 +39,7 @@ def events_from_npz(
             raise
         raise InputError(f"{path} is not a readable .npz file: {error}") from error
     except Exception as error:  # flipped bits make NumPy, zipfile, zlib, tokenize raise anything
-        said = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f"{path} is not a readable .npz file: {said[0]}") from error
+        raise InputError(f"{path} is not a readable .npz file: {first_line(error)}") from error
 
 
 def _found(
@@ -52,7 +47,7 @@ def _found(
 ) -> Found:
     columns = _columns(archive, path)
     sensor = size or _size(archive, path)
-    count, spool, told = columns["t"].count, Spool(), _Polarity()
+    count, spool, told = columns["t"].count, Spool(), Polarity()
     for first in range(0, count, BLOCK):
         length = min(BLOCK, count - first)
         block = {name: column.next(length) for name, column in columns.items()}
@@ -133,23 +128,22 @@ class _Column:
 def _columns(archive: zipfile.ZipFile, path: Path) -> dict[str, _Column]:
     """Return t, x, y, p, whatever they are called; checked as far as their heads tell."""
     names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-    wanted = {*_ARRAYS, *_NAMES["t"], *_NAMES["p"]}
-    plain = {name: _Member(archive, name, path) for name in names if name in wanted}
+    wanted = {name for likely in NAMES.values() for name in likely}
+    plain = {name: _Member(archive, name, path) for name in names if name.lower() in wanted}
     known = {name: _Column(member) for name, member in plain.items() if not member.dtype.names}
-    if not {"x", "y"} <= set(known):
+    if not {"x", "y"} <= set(named(known)):
         members = [plain.get(name) or _other(archive, name, path) for name in names]
         structured = [member for member in members if member is not None and member.dtype.names]
         if len(structured) == 1:
             (one,) = structured
             known = {field: _Column(one, field) for field in one.dtype.names or ()}
-    found = {}
-    for name in _ARRAYS:
-        called = next((other for other in _NAMES.get(name, (name,)) if other in known), None)
-        if called is None:
+    found, called = {}, named(known)
+    for name in NAMES:
+        if name not in called:
             raise InputError(
                 f"{path} has no array {name!r}; an event .npz holds t, x, y, p, width and height"
             )
-        found[name] = known[called]
+        found[name] = known[called[name]]
     fields = [column for column in found.values() if column._field is not None]
     if fields:
         fields[0].shared = fields
@@ -212,31 +206,3 @@ def _until(archive: zipfile.ZipFile, path: Path, unit: str | None) -> int | None
     if until is None or abs(until) >= 2**53:
         raise InputError(f"{path}: until is no time; the file is damaged")
     return until
-
-
-class _Polarity:
-    """Says which events are ON, and at the end whether that was certain."""
-
-    def __init__(self) -> None:
-        self._values: set[int] = set()
-        self._byte = False
-
-    def on(self, p: Array) -> Array:
-        """Return which events of a block are ON."""
-        self._byte = p.dtype == np.uint8
-        if len(self._values) < _MOST_VALUES:
-            self._values |= {int(value) for value in np.unique(p)[:_MOST_VALUES]}
-        return p == 1 if self._byte else p > 0
-
-    def notes(self, path: Path) -> tuple[str, ...]:
-        """Return what was mended; raises InputError for values that are no polarities."""
-        told = self._values
-        if told <= {0, 1} or told <= {-1, 1}:
-            return ()
-        if self._byte and told == {1, 255}:
-            return ("polarities of 255 were taken as OFF: -1, kept in a byte",)
-        shown = ", ".join(str(value) for value in sorted(told)[:5])
-        raise InputError(
-            f"{path}: p has the values {shown}{', ...' if len(told) > 5 else ''}; wanted 0 (OFF) "
-            "and 1 (ON), or -1 and 1"
-        )

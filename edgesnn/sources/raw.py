@@ -11,7 +11,8 @@ from pathlib import Path
 
 from edgesnn.errors import InputError
 from edgesnn.events import EVENT
-from edgesnn.sources.found import Found
+from edgesnn.sources.found import Found, check_counts_us
+from edgesnn.sources.prophesee import events_from_prophesee
 from edgesnn.sources.stored import InFile, blocks_of
 
 _MARK = b"edgesnn events 1"
@@ -26,16 +27,17 @@ def raw_head(size: tuple[int, int]) -> bytes:
 def events_from_raw(
     path: Path, size: tuple[int, int] | None = None, unit: str | None = None
 ) -> Found:
-    """Read a file; raises InputError for one of another maker."""
+    """Read a file, also one of Prophesee's (see `prophesee.py`); raises InputError for others."""
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
+    if head.startswith(b"%"):
+        return events_from_prophesee(path, size, unit)
     if len(head) < HEAD_BYTES or not head.startswith(_MARK):
         raise InputError(
-            f"{path} is no recording of edgesnn (OUT.npz.raw); other .raw files, such as "
-            "Prophesee's EVT2 and EVT3, are not read: convert them to .npz or .aedat4"
+            f'{path} is neither a recording of a Prophesee camera, which begins with "%", nor '
+            "one of edgesnn (OUT.npz.raw)"
         )
-    if unit not in (None, "us"):
-        raise InputError(f"{path}: edgesnn writes microseconds; leave --time-unit out")
+    check_counts_us(path, unit, "a .raw file")
     width, height = struct.unpack("<II", head[len(_MARK) : len(_MARK) + 8])
     if not (0 < width <= 65536 and 0 < height <= 65536):
         raise InputError(f"{path} says that its sensor is {width} x {height}; it is damaged")

@@ -70,7 +70,7 @@ def test_what_is_written_is_read_back(tmp_path, suffix):
         ("a.bs2", b"", "is empty"),
         ("a.npz", b"no zip at all", "not a readable .npz"),
         ("a.aedat4", b"RIFFxxxx", "does not begin with #!AER-DAT4.0"),
-        ("a.xyz", b"1", "it reads .aedat4, .bin, .bs2, .npz"),
+        ("a.xyz", b"1", "it reads .aedat, .aedat4, .bin, .bs2, .csv, .dat"),
         ("a", b"1", "it reads"),
     ],
 )

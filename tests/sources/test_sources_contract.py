@@ -1,5 +1,6 @@
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from contract_sources import (
 from fake_camera import FakeCamera
 from fake_sounds import TONE, Sounds
 from fake_webcam import FakeCapture, squares
+from other_makers import WRITERS
 from written import write_video
 
 from edgesnn.app import load_app, sample_path
@@ -59,6 +61,9 @@ def files(tmp_path_factory):
     bs2_from_events(folder / "a.bs2", events)
     npz_from_events(folder / "a.npz", events, SIZE)
     (folder / "a.raw").write_bytes(raw_head(SIZE) + events.tobytes())
+    pytest.importorskip("h5py")
+    for name, write in WRITERS.items():
+        write(folder / name, events, SIZE)
     pytest.importorskip("dv_processing")
     recorder = Recorder(folder / "a.aedat4")
     recorder.open(RunInfo("test:a", SIZE, "none", "none", 1, (), True), None)
@@ -69,11 +74,14 @@ def files(tmp_path_factory):
     return folder
 
 
-RECORDINGS = [(s, speed) for s in ("bs2", "npz", "aedat4", "raw") for speed in (math.inf, 1.0)]
+OURS = ("bs2", "npz", "aedat4", "raw")
+RECORDINGS = [
+    (name, speed) for name in (*(f"a.{s}" for s in OURS), *WRITERS) for speed in (math.inf, 1.0)
+]
 
 
-def recording(files, suffix, speed):
-    return open_recording(files / f"a.{suffix}", speed=speed, size=SIZE)
+def recording(files, name, speed):
+    return open_recording(files / name, speed=speed, size=SIZE)
 
 
 def makers(files):
@@ -81,8 +89,8 @@ def makers(files):
     now = 1_700_000_000_000_000  # a camera counts from 1970; its batches come 10 s apart here
     busy = [None, [now, now + 3], None, [now + 10**7], [now + 2 * 10**7], None]
     made = {
-        f"{suffix} at {speed}": lambda a=suffix, b=speed: recording(files, a, b)
-        for suffix, speed in RECORDINGS
+        f"{name} at {speed}": lambda a=name, b=speed: recording(files, a, b)
+        for name, speed in RECORDINGS
     }
     for speed in (math.inf, 1.0):
         made[f"looped at {speed}"] = lambda b=speed: open_recording(
@@ -152,8 +160,9 @@ OPTIONS = {
 
 def test_every_source_and_format_has_a_maker():
     assert set(OPTIONS) == {live.option.name for live in LIVE} and set(OPTIONS.values()) <= {*NAMES}
-    same = {".bin": ".bs2"}  # two names of one format
-    assert {same.get(name, name) for name in FORMATS} == {f".{suffix}" for suffix, _ in RECORDINGS}
+    same = {".bin": ".bs2", ".hdf5": ".h5"}  # two names of one format
+    made = {Path(name).suffix for name, _ in RECORDINGS}
+    assert {same.get(name, name) for name in FORMATS} == made
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -170,9 +179,9 @@ def test_contract(files, name):
     check_close_from_another_thread(make)
 
 
-@pytest.mark.parametrize(("suffix", "speed"), RECORDINGS)
-def test_packets_of_a_recording_join_to_the_whole_of_it(files, suffix, speed):
-    found = joined(packets_of(recording(files, suffix, speed)))
+@pytest.mark.parametrize(("name", "speed"), RECORDINGS)
+def test_packets_of_a_recording_join_to_the_whole_of_it(files, name, speed):
+    found = joined(packets_of(recording(files, name, speed)))
     for field in "txyp":
         assert np.array_equal(found[field], some_events()[field])
 

@@ -198,7 +198,7 @@ def test_what_a_killed_run_left_is_played(tmp_path: Path) -> None:
     path.write_bytes(raw_head((64, 48)) + events.tobytes()[:-5])
     found, size, notes = read_recording(path)
     assert size == (64, 48) and np.array_equal(found, events[:-1]) and "cut off" in notes[0]
-    path.write_bytes(b"% evt 3.0\n" + bytes(200))
+    path.write_bytes(b"what another maker calls .raw" + bytes(200))
     with pytest.raises(InputError, match="Prophesee"):
         read_recording(path)
 

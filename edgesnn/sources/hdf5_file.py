@@ -19,7 +19,7 @@ def hdf5(path: Path) -> Iterator[Any]:
     try:
         import h5py  # type: ignore[import-untyped]
     except ImportError as error:
-        raise MissingDependency('reading .h5 needs h5py: pip install ".[train]"') from error
+        raise MissingDependency('reading .h5 needs h5py: pip install ".[hdf5]"') from error
     try:
         import hdf5plugin  # type: ignore[import-not-found]  # noqa: F401  DSEC's compression
     except ImportError:
@@ -47,7 +47,7 @@ def part_of(file: Any, name: str, where: Any = ()) -> NDArray[Any]:
     except (OSError, RuntimeError) as error:  # h5py raises several kinds
         raise InputError(
             f"{name} of {file.filename} cannot be read: it is damaged, or compressed as DSEC's "
-            "files are, which needs hdf5plugin (pip install hdf5plugin)"
+            'files are, which needs hdf5plugin: pip install ".[hdf5]"'
         ) from error
     if values.dtype.kind not in "iuf":
         raise InputError(f"{name} of {file.filename} holds no numbers")

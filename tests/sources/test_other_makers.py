@@ -1,0 +1,269 @@
+"""Recordings of other makers, written as their formats say, are read to the bit."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from other_makers import EVT_HEAD, WRITERS, write_aedat2, write_aedat3, write_evt2, write_evt3
+
+from edgesnn.errors import InputError
+from edgesnn.events import events_from_arrays
+from edgesnn.sources import es, prophesee, text_events
+from edgesnn.sources.evt import Evt3
+from edgesnn.sources.reading import read_recording
+
+RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "recordings"
+SIZE = (128, 128)
+
+
+def some_events(n=2000, span_us=60_000, start_us=100, size=SIZE, seed=0):
+    """Bursts along rows, as sensors have them, in the order of time."""
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.integers(0, span_us, n // 4)) + start_us
+    t = np.repeat(t, 4)
+    y, p = (np.repeat(rng.integers(0, limit, n // 4), 4) for limit in (size[1], 2))
+    x = np.repeat(rng.integers(0, size[0] - 40, n // 4), 4)
+    x = x + np.cumsum(rng.integers(1, 10, (n // 4, 4)), axis=1).reshape(-1)
+    return events_from_arrays(t, x, y, p)
+
+
+def assert_same(found, wanted):
+    assert len(found) == len(wanted)
+    for name in "txyp":
+        assert np.array_equal(found[name], wanted[name]), name
+
+
+def written(name, path, events, size=SIZE):
+    if name.endswith(".h5"):
+        pytest.importorskip("h5py")
+    WRITERS[name](path / name, events, size)
+    return path / name
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_each_event_comes_back(tmp_path, name):
+    path = written(name, tmp_path, some_events())
+    found = read_recording(path, SIZE)
+    assert_same(found.events, some_events())
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if not name.endswith(".csv")])
+def test_the_sensor_is_known_where_the_file_tells_it(tmp_path, name):
+    assert read_recording(written(name, tmp_path, some_events())).size == SIZE
+
+
+@pytest.mark.parametrize("name", [name for name in WRITERS if name[:3] in ("evt", "dvs", "ati")])
+def test_blocks_may_end_anywhere(tmp_path, monkeypatch, name):
+    path = written(name, tmp_path, some_events())
+    monkeypatch.setattr(prophesee, "_BLOCK_BYTES", 1 << 5)
+    monkeypatch.setattr(es, "_BLOCK_BYTES", 7)
+    assert_same(read_recording(path).events, some_events())
+
+
+def test_blocks_of_text_are_joined(tmp_path, monkeypatch):
+    path = written("rpg.txt", tmp_path, some_events())
+    monkeypatch.setattr(text_events, "_LINES", 7)
+    assert_same(read_recording(path).events, some_events())
+
+
+BINARY = [name for name in WRITERS if not name.endswith((".txt", ".csv", ".h5"))]
+
+
+@pytest.mark.parametrize("name", BINARY)
+def test_a_file_that_was_cut_off_says_so_and_gives_what_is_there(tmp_path, name):
+    """Each cut ends inside an event, a word or a packet."""
+    path = written(name, tmp_path, some_events())
+    path.write_bytes(path.read_bytes()[: -3 if "evt3" not in name else -1])
+    found = read_recording(path, SIZE)
+    assert any("cut off" in note for note in found.notes), found.notes
+    assert_same(found.events, some_events()[: len(found.events)])
+    assert len(found.events) >= 2000 - 40
+
+
+@pytest.mark.parametrize(("write", "turn"), [(write_evt3, 1 << 24), (write_evt2, 1 << 34)])
+def test_a_clock_that_begins_anew_goes_on(tmp_path, write, turn):
+    early = some_events()
+    late = some_events(start_us=turn - 30_000, seed=1)
+    between = events_from_arrays(*(np.array([value]) for value in (turn * 3 // 4, 5, 5, 1)))
+    wanted = np.concatenate([early, between, late]).astype(early.dtype)
+    write(tmp_path / "a.raw", wanted, SIZE)
+    assert_same(read_recording(tmp_path / "a.raw").events, wanted)
+
+
+def test_a_time_that_steps_back_is_no_turn_of_the_clock():
+    decoder = Evt3()
+    words = [0x8005, 0x6010, 0x0005, 0x2007, 0x600E, 0x2008, 0x8004, 0x2009]
+    found = decoder.decode(np.array(words, "<u2"))
+    assert found["t"].tolist() == [0x5010, 0x500E, 0x400E]
+
+
+def test_events_before_the_first_time_are_said(tmp_path):
+    head = EVT_HEAD.format(evt="3.0", w=128, h=128).encode()
+    words = [0x0005, 0x2007, 0x8001, 0x6010, 0x2008]
+    (tmp_path / "a.raw").write_bytes(head + struct.pack("<5H", *words))
+    found = read_recording(tmp_path / "a.raw")
+    assert found.events["x"].tolist() == [8]
+    assert any("1 event before the first time" in note for note in found.notes)
+
+
+def test_silence_at_the_end_is_played(tmp_path):
+    write_evt3(tmp_path / "a.raw", some_events(), SIZE)
+    with (tmp_path / "a.raw").open("ab") as file:
+        file.write(struct.pack("<2H", 0x8000 | 100, 0x6000))
+    assert read_recording(tmp_path / "a.raw").until_us == 100 << 12
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "told"),
+    [
+        ("evt2.raw", "2.0", "3.0"),
+        ("evt21.raw", "2.1", "2.0"),
+        ("evt21.raw", "2.1", "3.0"),
+        ("evt3.raw", "3.0", "2.0"),
+        ("evt3.raw", "3.0", "2.1"),
+    ],
+)
+def test_a_head_that_lies_is_refused(tmp_path, name, own, told):
+    path = written(name, tmp_path, some_events())
+    data = path.read_bytes()
+    path.write_bytes(data.replace(f"% evt {own}".encode(), f"% evt {told}".encode()))
+    with pytest.raises(InputError, match="words are none of that"):
+        read_recording(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "size"),
+    [
+        ("% evt 3.0\n% format EVT3;height=720;width=1280\n% end\n", (1280, 720)),
+        ("% format EVT3;width=320;height=320\n", (320, 320)),
+        ("% evt 3.0\n% plugin_name hal_plugin_gen41_evk3\n", (1280, 720)),
+        ("% evt 3.0\n% plugin_name hal_plugin_gen31_fx3\n", (640, 480)),
+        ("% evt 3.0\n% plugin_name hal_plugin_imx636_evk4\n", (1280, 720)),
+    ],
+)
+def test_heads_of_old_and_new_cameras(tmp_path, head, size):
+    words = struct.pack("<4H", 0x8001, 0x6010, 0x0005, 0x2008)
+    (tmp_path / "a.raw").write_bytes(head.encode() + words)
+    assert read_recording(tmp_path / "a.raw").size == size
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.raw", b"% date x\n% end\n\0\0\0\0", "says not how it is encoded"),
+        ("a.raw", b"% evt 4.0\n\0\0\0\0", "says that it is EVT4"),
+        ("a.raw", b"% format HISTO3D;height=320;width=320\n", "says that it is HISTO3D"),
+        ("a.raw", bytes(100), "neither a recording of a Prophesee camera"),
+        ("a.dat", b"\x01\x02\x03", "no .dat file of Prophesee"),
+        ("a.dat", b"% Version 2\n\x0e\x08", "no events of 8 bytes"),
+        ("a.es", b"Event Streak" + bytes(20), "no Event Stream file"),
+        ("a.es", b"Event Stream\1\0\0\0" + bytes(20), "version 1.0"),
+        ("a.es", b"Event Stream\2\0\0\0" + bytes(20), "holds generic data"),
+        ("a.es", b"Event Stream\2\0\0\1\4\0\4\0\0\1\0\5\0", "row 5 of a sensor of 4"),
+        ("a.aedat", b"#!AER-DAT2.0\r\n# AEChip: a.b.Cochlea64\r\n" + bytes(8), "a.b.Cochlea64"),
+        ("a.aedat", b"#!AER-DAT3.1\r\n#Format: Serial-TS\r\n" + bytes(8), "packed as Serial-TS"),
+        ("a.aedat", b"#!AER-DAT9.0\r\n" + bytes(8), "version 9"),
+        ("a.txt", b"1 2 3 x\n", "line 1 is no event"),
+        ("a.txt", b"1 2 3 1\n\n2 3 4\n", "line 3 is no event"),
+        ("a.txt", b"1 2 3 1\n2 3.5 4 0\n", "line 2 has x = 3.5"),
+        ("a.txt", b"1 70000 3 1\n", "line 1 has x = 70000"),
+        ("a.txt", b"1 2 3 1\n2 2 3 7\n", "does not say which of its 4 columns"),
+        ("a.csv", b"t,x,y,p\n1,2,3,1\n2,2,3,7\n", "p has the values 1, 7"),
+        ("a.csv", b"1,2,3\n", "does not say which of its 3 columns"),
+        ("a.txt", b"\x00\x01\x02" * 2000, "line 1 is no event"),
+        ("a.h5", b"no HDF5", "cannot be read as HDF5"),
+    ],
+)
+def test_what_is_none_is_refused_in_words(tmp_path, name, data, said):
+    if name == "a.h5":
+        pytest.importorskip("h5py")
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=said):
+        read_recording(tmp_path / name, (16, 16))
+
+
+@pytest.mark.parametrize("name", ["evt3.raw", "cd.dat", "dvs.es", "caer.aedat"])
+def test_a_unit_is_refused_where_the_format_has_its_own(tmp_path, name):
+    path = written(name, tmp_path, some_events())
+    with pytest.raises(InputError, match="counts in microseconds; leave --time-unit out"):
+        read_recording(path, SIZE, "ns")
+    assert len(read_recording(path, SIZE, "us").events) == 2000
+
+
+def test_text_in_words_of_others(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('# made by hand\n"x";"y";"timestamp";"pol"\n1;2;1500;-1\n3;4;1600;1\n')
+    found = read_recording(path, SIZE)
+    assert found.events.tolist() == [(1500, 1, 2, 0), (1600, 3, 4, 1)]
+    assert [read_recording(path, SIZE, "ns").events["t"].tolist()] == [[1, 1]]
+
+
+def test_times_in_seconds_are_told_to_the_microsecond(tmp_path):
+    """0.123457 s is a little less than 123457 us as a float."""
+    t = np.arange(0, 2_000_000, 997) + 1_700_000_000_000_000
+    events = events_from_arrays(t, *np.ones((3, len(t)), int))
+    path = written("rpg.txt", tmp_path, events)
+    found = read_recording(path)
+    assert_same(found.events, events)
+    assert any("read as seconds" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "size", [(240, 180), (346, 260), (640, 480)], ids=["DAVIS240", "DAVIS346", "DAVIS640"]
+)
+def test_davis_cameras_of_jaer_and_caer(tmp_path, size):
+    events = some_events(size=size)
+    write_aedat2(tmp_path / "a.aedat", events, size)
+    write_aedat3(tmp_path / "b.aedat", events, size, f"DAVIS{size[0]}C")
+    for name in "ab":
+        found = read_recording(tmp_path / f"{name}.aedat")
+        assert found.size == size
+        assert_same(found.events, events)
+    assert any("400 events marked as invalid" in note for note in found.notes)
+
+
+def test_a_clock_of_31_bits_is_turned_by_the_packets(tmp_path):
+    events = some_events(start_us=3 << 31)
+    write_aedat3(tmp_path / "a.aedat", events, SIZE)
+    assert_same(read_recording(tmp_path / "a.aedat").events, events)
+
+
+def test_tables_of_hdf5(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    events = some_events()
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        table = np.zeros(len(events), [("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
+        for name in "txyp":
+            table[name] = events[name]
+        file["CD/events"] = table
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        rows = [events["x"], events["y"], 1.5e9 + events["t"] / 1e6, events["p"] * 2.0 - 1]
+        file["davis/left/events"] = np.stack(rows, 1)
+        file["davis/right/events"] = np.stack(rows, 1)[:5]
+    assert_same(read_recording(tmp_path / "a.hdf5", SIZE).events, events)
+    found = read_recording(tmp_path / "b.h5")
+    events["t"] += 1_500_000_000_000_000
+    assert_same(found.events, events)
+    assert found.size == (346, 260)
+    assert any("also holds those of davis/right/events" in note for note in found.notes)
+
+
+@pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings of real cameras are not here")
+@pytest.mark.parametrize(
+    ("name", "count", "size"),
+    [
+        ("evt2_sample.raw", 539_481, (640, 480)),
+        ("faery_evt2.raw", 521_252, (640, 480)),
+        ("evt3_sample.raw", 219_596, (1280, 720)),
+        ("dvs.es", 473_225, (320, 240)),
+        ("slider_depth_chunk.txt", 50_000, (240, 180)),
+        ("sample_ncars.dat", 2_009, (304, 240)),
+    ],
+)
+def test_real_recordings(name, count, size):
+    told = None if name.endswith((".raw", ".es")) else size
+    found = read_recording(RECORDINGS / name, told)
+    assert len(found.events) == count and found.size == size
+    if name == "evt3_sample.raw":
+        assert_same(found.events, np.load(RECORDINGS / "evt3_sample.npy"))
