@@ -101,13 +101,18 @@ def load_model(name: str, bundle: Bundle, *, threads: int = 1) -> tuple[str, Mod
 
 
 def check_input(program: Program, x: Tensor, *, sequence: bool = False) -> None:
-    """Raise InputError unless x is uint8 of the program's input shape (or (T, *shape))."""
+    """Raise InputError unless x is uint8 of the program's input shape (or (T, *shape)).
+
+    Also for a level above the program's input_high, on which its bounds rest.
+    """
     shape = x.shape[1:] if sequence else x.shape
     if x.dtype != np.uint8 or shape != program.input_shape:
         wanted = f"{'(steps, ...) of ' if sequence else ''}{program.input_shape}"
         raise InputError(
             f"{program.name} takes uint8 frames of shape {wanted}, got {x.dtype} of {x.shape}"
         )
+    if program.input_high < 255 and x.size and int(x.max()) > program.input_high:
+        raise InputError(f"{program.name} takes levels up to {program.input_high}, got {x.max()}")
 
 
 def check_state(program: Program, state: State) -> None:

@@ -94,13 +94,16 @@ def load_bundle(name_or_path: str | Path) -> Bundle:
         encoder = _encoder(_object(description, "encoder"))
         readout = _readout(_object(description, "readout"))
         _check_together(program, encoder, readout)
+        parity = _tensors(data["parity.npz"], f"{name}.parity.npz")
+        if not {"x", "y"} <= set(parity):
+            raise BundleError(f"{name}.parity.npz holds no x and y")
         return Bundle(
             program=program,
             encoder=encoder,
             readout=readout,
             card=dict(_field(description, "card")),
             onnx=data["onnx"],
-            parity=_tensors(data["parity.npz"], f"{name}.parity.npz"),
+            parity=parity,
             hearing=_optional(HearingSpec, description, "hearing"),
             latency=_optional(LatencySpec, description, "latency"),
         )
@@ -169,9 +172,9 @@ def _object(description: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _read(path: Path | Traversable) -> bytes:
-    if isinstance(path, Path) and path.exists() and not path.is_file():
-        raise BundleError(f"{path} is no plain file")  # a pipe would be waited for
     try:
+        if isinstance(path, Path) and path.exists() and not path.is_file():
+            raise BundleError(f"{path} is no plain file")  # a pipe would be waited for
         return path.read_bytes()
     except OSError as error:
         raise BundleError(f"cannot read {path}: {error.strerror}") from error
@@ -232,6 +235,8 @@ def _check_together(program: Program, encoder: AnyEncoderSpec, readout: AnyReado
         value = getattr(readout, field.name)
         if isinstance(value, float) and not math.isfinite(value):
             raise BundleError(f"readout.{field.name} is {value}, wanted a finite number")
+        if field.name == "window_us" and not value > 0:
+            raise BundleError("readout.window_us is 0, wanted 1 or more")
         if field.name in ("scale", "unit", "slow") and not value > 0:
             raise BundleError(f"readout.{field.name} is {value}, wanted a number above 0")
 

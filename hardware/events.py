@@ -20,7 +20,7 @@ from edgesnn.backend import check_input, check_state, verify
 from edgesnn.bundle import Bundle
 from edgesnn.errors import BundleError, InputError
 from edgesnn.hardware.events_library import ENGINE, array, done, library, pointer
-from edgesnn.hardware.events_weights import delayed_synapses, packed_weights
+from edgesnn.hardware.events_weights import delayed_synapses, packed_weights, stride_of
 from edgesnn.program import (
     Add,
     Concat,
@@ -164,8 +164,8 @@ class EventsModel:
                 node.op == "conv",
                 *w.kernel,
                 w.sets.shape[-1],
-                node.stride,
-                node.padding,
+                stride_of(self.program, node),
+                node.padding if node.op == "conv" else 0,
                 pointer(w.sets),
                 len(w.sets),
                 w.sets[0].size,

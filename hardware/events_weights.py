@@ -73,7 +73,7 @@ def packed_weights(program: Program, node: Layer) -> PackedWeights:
     """Return the weights of a layer without delays."""
     taps = program.taps_of(node)
     filters = [_dense(program, node, m, len(taps)) for m in range(len(taps))]
-    stride = node.stride if node.op == "conv" else 1
+    stride = stride_of(program, node)
     rows, columns = filters[0].shape[1:3] if node.op == "conv" else (1, 1)
     packed, terms = _terms(taps, filters)
     several = len(packed) > 1
@@ -110,6 +110,17 @@ def packed_weights(program: Program, node: Layer) -> PackedWeights:
         ring=ring,
         running=running,
     )
+
+
+def stride_of(program: Program, node: Layer) -> int:
+    """Return the stride that a layer is packed with: 1 without a kernel.
+
+    A longer one than the padded image has one output in that direction, whatever it is.
+    """
+    if node.op != "conv":
+        return 1
+    _, height, width = program.values[node.input].shape
+    return min(node.stride, max(height, width) + 2 * node.padding)
 
 
 def _terms(
@@ -208,7 +219,7 @@ def _dense(program: Program, node: Layer, m: int, filters: int) -> NDArray[np.in
         return np.ascontiguousarray(part[:, _channels_last(given.shape)].T)
     outputs, inputs, rows, columns = weight.shape
     channels, each = given.shape[0], outputs // node.groups
-    order = kernel_columns(columns, node.stride)
+    order = kernel_columns(columns, stride_of(program, node))
     kept = np.flatnonzero(order >= 0)
     dense = np.zeros((filters * channels, rows, len(order), outputs), np.int32)
     for group in range(node.groups):

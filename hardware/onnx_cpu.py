@@ -137,7 +137,15 @@ def _check(program: Program, session: Any) -> None:
             {name: _filled(shape, to.get(name, ())) for name, shape in ports.items()}
             for ports, to in zip(found, wanted, strict=True)
         ]
-    if found != [given, made]:
+    of_type = {name: port.dtype for name, port in state_ports(program).items()}
+    kinds = {"x": "uint8", "y": "int32"} | of_type
+    same = all(
+        port.type == f"tensor({kinds[name]})"
+        for ports in _ports(session)
+        for port in ports
+        if (name := port.name.removeprefix("new_")) in kinds
+    )
+    if found != [given, made] or not same:
         raise BundleError(f"the graph of {program.name} does not take and give what it should")
 
 

@@ -86,6 +86,8 @@ def run_sequence(program: Program, xs: Tensor) -> Tensor:
     Raises InputError when xs is not a uint8 sequence of the program's input.
     """
     check_input(program, xs, sequence=True)
+    if not len(xs):
+        return np.zeros((0, *program.output_shape), np.int32)
     outputs, _ = _stretch(program, xs, initial_state(program))
     return outputs[program.output].astype(np.int32)
 

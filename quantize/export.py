@@ -33,7 +33,7 @@ def export(
     """
     if any_grid:
         _check_free(program)
-    graph = Graph(any_grid=any_grid)
+    graph = Graph(any_grid=any_grid, taken=state_ports(program))
     names = {"x": "x"}
     dense = without_delays(program)
     for node in dense.nodes:

@@ -46,6 +46,9 @@ from .float_stages import (
 from .int_layers import WEIGHT_LIMIT, WIDE, LayerWriter, unit_of
 
 _MOST_BITS = 8
+_FINEST = 2**18
+"""Units in the largest threshold, current or bias of a channel, at most."""
+_LEAST_UNIT = 1e-30
 _FLOAT32 = 1e-7
 """Differences of leaks that float32 has already."""
 
@@ -145,12 +148,15 @@ class _Converter:
         peak = np.max([np.abs(w).reshape(len(w), -1).max(1) for w in real], axis=0)
         if isinstance(stage, Potentials):  # which are compared with each other: one unit
             peak = np.full(len(peak), peak.max())
-        unit = np.where(peak > 0, peak / self._most, 1.0)
+        unit = peak / self._most
         if parts[0].taps is not None:  # whole too, and their unit is part of the sums' unit
             unit = unit * unit_of(parts[0].taps)
             real = [weight * unit_of(parts[0].taps) for weight in real]
-        sums, errors = self._layer_writer.summed(stage.name, parts, real, unit)
         bias = stage.gain * np.sum([part.bias for part in parts], axis=0)
+        # Channels whose weights are nothing beside their threshold and bias have its unit.
+        unit = np.maximum(unit, self._top(stage, bias) / _FINEST)
+        unit = np.where(unit > _LEAST_UNIT, unit, 1.0)
+        sums, errors = self._layer_writer.summed(stage.name, parts, real, unit)
         synapse = None if stage.synapse is None else self._leak(stage.name, stage.synapse)
         bits = self._bits(sums, stage, unit, bias, synapse)
         scale = 2.0**bits / unit
@@ -201,6 +207,16 @@ class _Converter:
                 weight_error=float(np.mean(errors)),
             )
         )
+
+    @staticmethod
+    def _top(stage: Neurons | Potentials, bias: Floats) -> Floats:
+        """Return the largest of what each channel's sums meet: thresholds, currents, biases."""
+        top = np.abs(bias) + np.abs(stage.current)
+        if isinstance(stage, Neurons):
+            top = np.maximum(top, stage.threshold * np.maximum(1.0, stage.drop))
+        if isinstance(stage, Potentials):
+            top = np.full(np.shape(top), np.max(top))
+        return np.asarray(top, np.float64)
 
     def _currents(self, name: str, values: Floats) -> str:
         self._tensors[f"current_{name}"] = np.rint(values).astype(np.int32)

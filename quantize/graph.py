@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +34,12 @@ class Port:
 class Graph:
     """A graph being written. Tensors are known by name.
 
-    any_grid: whether it must run for every height and width of its input.
+    any_grid: whether it must run for every height and width of its input. taken: names that no
+    constant may have.
     """
 
-    def __init__(self, *, any_grid: bool = False) -> None:
-        self._any_grid = any_grid
+    def __init__(self, *, any_grid: bool = False, taken: Iterable[str] = ()) -> None:
+        self._any_grid, self._taken = any_grid, frozenset(taken)
         self._nodes: list[tuple[str, tuple[str, ...], str, dict[str, Any]]] = []
         self._constants: dict[str, Tensor] = {}
 
@@ -48,7 +49,14 @@ class Graph:
         return output
 
     def constant(self, name: str, value: Tensor) -> str:
-        """Store a constant under a name, once; the same name always means the same values."""
+        """Store a constant under a name, once; return its name.
+
+        The same name always means the same values: where it is taken, by a state or by another
+        type, the type is added behind a point, which no node's name has.
+        """
+        known = self._constants.get(name, value)
+        if name in self._taken or known.dtype != value.dtype:
+            name = f"{name}.{value.dtype}"
         known = self._constants.setdefault(name, value)
         assert known.dtype == value.dtype and np.array_equal(known, value), name
         return name

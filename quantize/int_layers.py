@@ -101,4 +101,4 @@ class LayerWriter:
 
 def unit_of(taps: Floats) -> float:
     """Return the value of one integer of taps that become int8."""
-    return float(np.abs(taps).max()) / WEIGHT_LIMIT
+    return float(np.abs(taps).max()) / WEIGHT_LIMIT or 1.0

@@ -61,6 +61,8 @@ class _Writer:
             self._add(node)
         shape = np.array(program.output_shape)
         self._nodes["output"] = nir.Output({"output": shape})
+        if len(self._parts[program.output]) > 1:
+            raise BundleError(f"{program.output}: NIR has no output of maps that were joined")
         for name in self._parts[program.output]:
             self._edges.append((name, "output"))
         graph = nir.NIRGraph(
@@ -85,6 +87,8 @@ class _Writer:
                 self._pool(node, shape)
             case Add():
                 sources = [name for source in node.reads for name in self._parts[source]]
+                if len(set(sources)) < len(sources):
+                    raise BundleError(f"{node.name}: adds one value twice, which NIR cannot say")
                 self._compared(node.name, node.threshold, shape, sources)
             case Concat():
                 self._parts[node.name] = tuple(
@@ -101,10 +105,13 @@ class _Writer:
         taps, weight = node.taps_in(tensors), tensors[node.weight].astype(np.float32)
         given = self._program.values[node.input].shape
         sources = self._sources(node.input)
+        twice = len({source for source, _, _ in sources}) < len(sources)
+        if node.groups > 1 and (len(taps) > 1 or len(sources) > 1):
+            raise BundleError(f"{node.name}: grouped kernels over several filters are not written")
         delays = None if node.delays is None else tensors[node.delays]
         sums: list[str] = []
         for m, filter_taps in enumerate(taps):
-            for source, first, channels in sources:
+            for part, (source, first, channels) in enumerate(sources):
                 own = self._slice(weight, node, m, first, channels, given)
                 late = delays
                 if delays is not None:
@@ -112,7 +119,8 @@ class _Writer:
                 for age, tap in enumerate(filter_taps.tolist()):
                     if tap or (age == 0 and not taps.any()):  # nothing at all is still a sum
                         both = own, late
-                        sums += self._synapses(node, source, both, m, age, tap, given, channels)
+                        where = f"{m}_{part}_{source}_{age}" if twice else f"{m}_{source}_{age}"
+                        sums += self._synapses(node, source, both, where, age, tap, given, channels)
         self._compared(node.name, node.threshold, shape, sums)
 
     def _sources(self, name: str) -> list[tuple[str, int, int]]:
@@ -150,20 +158,18 @@ class _Writer:
         node: Layer,
         source: str,
         synapses: tuple[Tensor, Tensor | None],
-        m: int,
+        where: str,
         age: int,
         tap: int,
         given: tuple[int, ...],
         channels: int,
     ) -> list[str]:
         shape = (channels, *given[1:])
-        if node.groups > 1 and (m or len(self._parts[node.input]) > 1):
-            raise BundleError(f"{node.name}: grouped kernels over several filters are not written")
         weight, delays = synapses
         ages = [0] if delays is None else np.unique(delays[weight_mask(weight)]).tolist()
         made = []
         for extra in ages:
-            name = f"{node.name}_{m}_{source}_{age}_{extra}"
+            name = f"{node.name}_{where}_{extra}"
             before = source
             if age + extra:
                 late = np.full(shape, (age + extra) * self._dt)

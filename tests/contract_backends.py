@@ -135,6 +135,10 @@ def check_wrong_inputs_are_named(model: Model) -> None:
     ):
         with pytest.raises(InputError, match="takes uint8 frames of shape"):
             stream.step(wrong)
+    highest = model.program.input_high
+    if highest < 255:
+        with pytest.raises(InputError, match=f"takes levels up to {highest}, got {highest + 1}"):
+            stream.step(np.full(shape, highest + 1, np.uint8))
     for name, port in state_ports(model.program).items():
         good = initial_state(model.program)
         with pytest.raises(InputError, match=f"needs {name}, which is not there"):

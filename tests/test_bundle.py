@@ -215,6 +215,20 @@ def test_values_of_the_wrong_kind_are_refused(copy: Path) -> None:
         load_bundle(copy)
 
 
+def test_a_parity_vector_without_outputs_is_refused(copy: Path) -> None:
+    """It would switch the check of the graph off."""
+    empty = io.BytesIO()
+    np.savez(empty)
+    replaced(copy, "parity.npz", empty.getvalue())
+    with pytest.raises(BundleError, match=r"small.parity.npz holds no x and y"):
+        load_bundle(copy)
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(BundleError, match="cannot read"):
+        load_bundle("a" * 300 + ".json")
+
+
 def test_a_program_of_another_hash_is_refused(copy: Path) -> None:
     edited(copy, lambda d: d["program"].update(step_us=9_999))
     with pytest.raises(BundleError, match="its program_sha256 is not that of its program"):

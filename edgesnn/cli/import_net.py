@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,7 +224,7 @@ def _clips(folder: Path, made: Converted) -> list[tuple[NDArray[np.uint8], int]]
     found = []
     for recording in read_labels(folder, int(np.prod(program.output_shape))):
         events = read_recording(recording.path, spec.sensor).in_memory()
-        steps = slice_recording(events, program)[:_LONGEST_STEPS]
+        steps = islice(slice_recording(events, program), _LONGEST_STEPS)
         found.append((np.stack([encoder.encode(step.events) for step in steps]), recording.label))
     return found
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.decide.decision import NOTHING, Decision, Turn
-from edgesnn.decide.exit_rule import NEVER, ExitRule
+from edgesnn.decide.exit_rule import NEVER, ExitRule, lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,7 @@ class Readout:
     def _enough(self, confidence: float) -> bool:
         if self._rule.kind != "margin":
             return confidence >= self._spec.enter
-        second = float(np.sort(self.probabilities)[-2])
-        return confidence - second >= self._rule.margin
+        return lead(self.probabilities) >= self._rule.margin
 
     def _quiet(self, events: int, t_us: int) -> bool:
         self._window.append((t_us, events))

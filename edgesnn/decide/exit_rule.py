@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 
@@ -27,6 +30,14 @@ class ExitRule:
 
 
 EXACT, NEVER = ExitRule("exact"), ExitRule("never")
+
+
+def lead(values: NDArray[Any]) -> float:
+    """Return by how much the largest of values, (classes,), leads the next, 0 if there is none."""
+    if len(values) < 2:
+        return float(values[0])
+    second, first = np.sort(values)[-2:]
+    return float(first - second)
 
 
 def exit_rule(text: str) -> ExitRule:

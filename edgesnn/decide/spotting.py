@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.decide.decision import NOTHING, Decision, Turn
-from edgesnn.decide.exit_rule import NEVER, ExitRule
+from edgesnn.decide.exit_rule import NEVER, ExitRule, lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +190,7 @@ class Spotter:
         heard = t_us - self._began_us
         if self._told or self._rule.kind != "margin" or heard < self._spec.least_us:
             return None
-        second, first = np.sort(self.probabilities)[-2:]
-        if heard > self._spec.most_us or first - second < self._rule.margin:
+        if heard > self._spec.most_us or lead(self.probabilities) < self._rule.margin:
             return None
         self._told = True
         return self._tell(t_us, True)

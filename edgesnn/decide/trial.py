@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.decide.decision import NOTHING, Decision, Turn
-from edgesnn.decide.exit_rule import EXACT, ExitRule
+from edgesnn.decide.exit_rule import EXACT, ExitRule, lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +159,7 @@ class TrialReadout:
 
     def finish(self, t_us: int) -> Decision | None:
         """End of the input: answer a trial that was cut short. Silence would change nothing."""
-        if self.at == 0 or self._answered:
-            return None
-        answer = self._answer(t_us)
+        answer = None if self.at == 0 or self._answered else self._answer(t_us)
         self.at = 0
         return answer
 
@@ -173,9 +171,8 @@ class TrialReadout:
             return is_final(
                 self._scores, self._fired, next_weight=next_weight, population=population
             )
-        second, first = np.sort(self._scores)[-2:]
         whole = (self._spec.last + self._spec.steps - 1) * self._spec.population
-        return bool(first > 0 and first - second >= self._rule.margin * whole)
+        return bool(self._scores.max() > 0 and lead(self._scores) >= self._rule.margin * whole)
 
     def _answer(self, t_us: int) -> Decision:
         self._answered = True

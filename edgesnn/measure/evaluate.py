@@ -8,6 +8,7 @@ recordings follow one another as one stream.
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,26 +136,30 @@ def _play(
     steps, encoder, notes = _open(recording, bundle, size, unit)
     held = readout.held.index
     since_us = None if held == NOTHING else 0
-    verdict = _Verdict(held, since_us, of_steps=len(steps), notes=notes)
+    verdict = _Verdict(held, since_us, notes=notes)
+    first_us, at_us, over = None, 0, False
     for step in steps:
+        first_us = step.start_us if first_us is None else first_us
+        at_us = step.end_us - first_us
+        verdict.of_steps += 1
+        if over:
+            continue
         x = encoder.encode(step.events, step.start_us)
         turn = readout.turn(encoder.used)
         if turn == "reset":
             stream.reset()
         y = None if turn == "skip" else stream.step(x)
-        at_us = step.end_us - steps[0].start_us
         change = readout.update(y, encoder.used, clock_us + at_us)
         verdict.steps += 1
         if change is not None:
             verdict.hear(change.index, at_us)
-            if early and change.index != NOTHING:
-                break
-    return verdict, clock_us + (steps[-1].end_us - steps[0].start_us if steps else 0)
+            over = early and change.index != NOTHING
+    return verdict, clock_us + at_us
 
 
 def _open(
     recording: Labelled, bundle: Bundle, size: tuple[int, int] | None, unit: str | None
-) -> tuple[list[Step], AnyEncoder, tuple[str, ...]]:
+) -> tuple[Iterator[Step], AnyEncoder, tuple[str, ...]]:
     found = read_recording(recording.path, size, unit)
     assert found.size is not None
     try:
@@ -167,12 +172,12 @@ def _open(
     return slice_recording(kept, bundle.program), encoder, found.notes
 
 
-def slice_recording(events: Events, program: Program) -> list[Step]:
-    """Cut a whole recording into steps, the last one partial."""
-    if not len(events):
-        return []
-    slicer = slicer_for(program)
-    return slicer.feed(Packet(events, int(events["t"][-1]), 0)) + slicer.flush()
+def slice_recording(events: Events, program: Program) -> Iterator[Step]:
+    """Cut a whole recording into steps, the last one partial; each is made when it is asked for."""
+    if len(events):
+        slicer = slicer_for(program)
+        yield from slicer.steps(Packet(events, int(events["t"][-1]), 0))
+        yield from slicer.flush()
 
 
 def read_labels(directory: Path, classes: int) -> list[Labelled]:

@@ -28,7 +28,7 @@ from edgesnn.hardware.loihi.mapping import way_of
 from edgesnn.measure.operations import fan_out
 from edgesnn.program import Layer, Node, Program
 
-SAFE, COMPARED, WRAPS = 2**15 - 1, 2**17 - 1, 2**23 - 1
+SAFE, COMPARED = 2**15 - 1, 2**17 - 1
 MOST_DELAY = 62
 _NEURONS = {"loihi1": 1024, "loihi2": 8192}
 _AXONS, _CORE_BITS, _CORES = 4096, 16384 * 64, 128
@@ -86,6 +86,8 @@ def _fit(program: Program, node: Node) -> Fit:
     theta = None if theta_of is None else int(program.tensors[theta_of].max())
     neurons = math.prod(value.shape) if theta_of is not None else 0
     sums = node.largest_sum(program)
+    if sums is None and theta is not None:  # it compares what others summed
+        sums = sum(program.values[name].largest for name in node.reads)
     broken, doubts = _limits(sums if theta is not None else None, theta)
     own = Fit(
         name=node.name,

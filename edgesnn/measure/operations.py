@@ -27,7 +27,8 @@ from edgesnn.program import Layer, Node, Program, Tensor, initial_state
 class LayerWork:
     """Means per step. kind: "ACs" or "MACs". rate: share of neurons that fire (0 for sums).
 
-    The spikes of neurons that integrate are told with the layer whose sums they integrate.
+    spikes: of the layer's neurons, those that compare or integrate its sums among them; several of
+    one neuron in a step are as many. neurons: how many there are.
     """
 
     name: str
@@ -36,6 +37,7 @@ class LayerWork:
     effective: float
     spikes: float
     rate: float
+    neurons: int
 
 
 def count_work(
@@ -48,13 +50,13 @@ def count_work(
     layers = [node for node in program.nodes if isinstance(node, Layer)]
     fans = {layer.name: fan_out(program, layer) for layer in layers}
     effective = dict.fromkeys(fans, 0)
-    fired_by = {
-        _summed_by(program, node): node.name for node in program.nodes if _integrates(program, node)
-    }
-    seen_of = {name: fired_by.get(name, name) for name in fans}
-    over_time: dict[str, list[int]] = {
-        name: [] for name, seen in seen_of.items() if program.values[seen].spikes
-    }
+    neurons_of: dict[str, list[str]] = {name: [] for name in fans}
+    for node in program.nodes:
+        summed = _summed_by(program, node)
+        if getattr(node, "threshold", None) is not None and summed in neurons_of:
+            neurons_of[summed].append(node.name)
+    over_time: dict[str, list[int]] = {name: [] for name, nodes in neurons_of.items() if nodes}
+    fired = dict.fromkeys(fans, 0)
     state = initial_state(program)
     for x in inputs:
         outputs, state = trace(program, x, state)
@@ -62,10 +64,26 @@ def count_work(
             name = layer.name
             effective[name] += int(fans[name][outputs[layer.input] != 0].sum())
             if name in over_time:
-                over_time[name].append(int(np.count_nonzero(outputs[seen_of[name]])))
-    spikes = {name: sum(over_time.get(name, [])) for name in fans}
-    steps = max(1, len(inputs))
-    return [_mean(program, layer, effective, spikes, steps) for layer in layers], over_time
+                spikes = [outputs[node] for node in neurons_of[name]]
+                over_time[name].append(sum(int(each.sum()) for each in spikes))
+                fired[name] += sum(int(np.count_nonzero(each)) for each in spikes)
+    works = []
+    for layer in layers:
+        name = layer.name
+        neurons = sum(math.prod(program.values[node].shape) for node in neurons_of[name])
+        spikes_of, steps = sum(over_time.get(name, [])), max(1, len(inputs))
+        works.append(
+            LayerWork(
+                name=name,
+                kind="ACs" if program.values[layer.input].spikes else "MACs",
+                dense=float(fan_out(program, layer, dense=True).sum()),
+                effective=effective[name] / steps,
+                spikes=spikes_of / steps,
+                rate=fired[name] / steps / max(1, neurons),
+                neurons=neurons,
+            )
+        )
+    return works, over_time
 
 
 def neurobench(
@@ -81,8 +99,8 @@ def neurobench(
     weights = [program.tensors[name] for name in names]
     zeros = sum(int(np.count_nonzero(weight == 0)) for weight in weights)
     spiking = [layer for layer in layers if layer.name in over_time]
-    fired = sum(layer.spikes for layer in spiking)
-    neurons = sum(math.prod(program.values[layer.name].shape) for layer in spiking)
+    fired = sum(layer.rate * layer.neurons for layer in spiking)
+    neurons = sum(layer.neurons for layer in spiking)
     operations = {
         f"Effective_{kind}": sum(layer.effective for layer in layers if layer.kind == kind)
         for kind in ("MACs", "ACs")
@@ -90,40 +108,21 @@ def neurobench(
     held = sum(port.nbytes for port in initial_state(program).values())
     return {
         "Footprint": sum(tensor.nbytes for tensor in program.tensors.values()) + held,
-        "ConnectionSparsity": round(zeros / sum(weight.size for weight in weights), 4),
+        "ConnectionSparsity": round(zeros / max(1, sum(weight.size for weight in weights)), 4),
         "ActivationSparsity": 1 - fired / neurons if neurons else 1.0,
         "SynapticOperations": {**operations, "Dense": sum(layer.dense for layer in layers)},
     }
 
 
-def _integrates(program: Program, node: Node) -> bool:
-    """Whether a node is neurons that make spikes of another layer's sums."""
-    spikes = program.values[node.name].spikes
-    return spikes and len(node.reads) == 1 and program.values[node.reads[0]].dtype == "int32"
-
-
 def _summed_by(program: Program, node: Node) -> str:
-    """Return the layer whose sums a node integrates, the first of several that are added."""
+    """Return the layer whose sums a node compares, the first of several that are added."""
     nodes = {one.name: one for one in program.nodes}
-    name = node.reads[0]
-    while name in nodes and not isinstance(nodes[name], Layer) and nodes[name].reads:
-        name = nodes[name].reads[0]
-    return name
-
-
-def _mean(
-    program: Program, layer: Layer, effective: dict[str, int], spikes: dict[str, int], steps: int
-) -> LayerWork:
-    source, value = program.values[layer.input], program.values[layer.name]
-    fired = spikes[layer.name] / steps
-    return LayerWork(
-        name=layer.name,
-        kind="ACs" if source.spikes else "MACs",
-        dense=float(fan_out(program, layer, dense=True).sum()),
-        effective=effective[layer.name] / steps,
-        spikes=fired,
-        rate=fired / float(np.prod(value.shape)),
-    )
+    while not isinstance(node, Layer):
+        first = node.reads[0] if node.reads else "x"
+        if first not in nodes:
+            return first
+        node = nodes[first]
+    return node.name
 
 
 def fan_out(program: Program, layer: Layer, *, dense: bool = False) -> NDArray[np.int64]:

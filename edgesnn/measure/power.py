@@ -79,6 +79,12 @@ def find_sensors(root: Path | None = None) -> tuple[list[Sensor], list[str]]:
             reasons.append(f"{sensor.path} gives no number: {error}")
         else:
             found.append(sensor)
+    names = [sensor.name for sensor in found]
+    for at, sensor in enumerate(found):
+        if names.count(sensor.name) > 1:
+            sensor.name = f"{sensor.name} ({sensor.path.parent.name})"
+            if any(other.name == sensor.name for other in found[:at]):
+                sensor.name = f"{names[at]} ({sensor.path})"
     if not found and not reasons:
         reasons.append("this machine has no energy counter, power meter or discharging battery")
     return found, reasons

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -130,11 +130,11 @@ def to_dict(program: Program) -> dict[str, Any]:
 def _entry(node: Node) -> dict[str, Any]:
     """Return a node as JSON values; what came to a kind later and is not there is not told."""
     assert is_dataclass(node)
-    fields = asdict(node)
+    values = asdict(node)
     for name, without in (("delays", None), ("drop", None), ("leak", None), ("most", 1)):
-        if name in fields and fields[name] == without:
-            del fields[name]
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
+        if name in values and values[name] == without:
+            del values[name]
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
 
 
 def from_dict(description: dict[str, Any], tensors: dict[str, Tensor]) -> Program:
@@ -163,8 +163,14 @@ def _node(entry: dict[str, Any]) -> Node:
     if entry["kind"] not in KINDS:
         known = ", ".join(KINDS)
         raise BundleError(f"{entry.get('name')}: unknown kind {entry['kind']!r}; known: {known}")
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-    return KINDS[entry["kind"]](**fields)
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    kind: Any = KINDS[entry["kind"]]
+    for one in fields(kind):
+        value = given.get(one.name)
+        if str(one.type) == "int" and one.name in given and type(value) is not int:
+            raise BundleError(f"{entry.get('name')}: {one.name} is {value!r}, no whole number")
+    node: Node = kind(**given)
+    return node
 
 
 def state_ports(program: Program) -> dict[str, StatePort]:

@@ -47,11 +47,22 @@ class Encoder:
     ) -> None:
         """Prepare for events of a sensor of size (width, height).
 
-        input_shape: (2, H, W) of x. Raises InputError for a sensor smaller than spec.sensor.
+        input_shape: (2, H, W) of x. Raises InputError for another number of channels, and for a
+        sensor smaller than spec.sensor, or spec.sensor smaller than the grid.
         """
         channels, height, width = input_shape
-        if channels != 2 or len(spec.levels) != 256:
-            raise ValueError(f"wanted (2, H, W) and 256 levels: {input_shape}, {len(spec.levels)}")
+        if len(spec.levels) != 256:
+            raise ValueError(f"wanted 256 levels, got {len(spec.levels)}")
+        if channels != 2:
+            raise InputError(
+                f"this model takes {channels} channels, and events have 2: OFF and ON; give it "
+                "frames of your own in Python"
+            )
+        if width > spec.sensor[0] or height > spec.sensor[1]:
+            raise InputError(
+                f"this model takes {width} x {height} cells and was made for a sensor of "
+                f"{spec.sensor[0]} x {spec.sensor[1]} pixels, which has fewer"
+            )
         if size[0] < spec.sensor[0] or size[1] < spec.sensor[1]:
             raise InputError(
                 f"the recording comes from a {size[0]} x {size[1]} sensor; this model needs at "

@@ -15,7 +15,7 @@ from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.decide.motion import MotionReadout
 from edgesnn.decide.motion_field import MotionField
 from edgesnn.decide.readouts import open_readout
-from edgesnn.events import Source
+from edgesnn.events import Packet, Source, empty_events
 from edgesnn.senses.cells import CellsSpec
 from edgesnn.senses.denoise import Denoise, Denoiser
 from edgesnn.senses.encoders import open_encoder
@@ -29,6 +29,7 @@ from edgesnn.stream.slicer import Step, slicer_for
 RING_EVENTS = 4_000_000  # 64 MB
 RING_PACKETS = 4096
 RING_AGE_S = 0.5  # a live decision about the past is worth less than none
+_NO_MORE = Step(-1, 0, 0, empty_events(), 0)
 _LOOK_UP_S = 0.05  # how long the loop waits before it looks whether to stop
 
 
@@ -51,7 +52,7 @@ class Loop:
         sensor = bundle.hearing is None and bundle.latency is None
         self._denoiser = Denoiser(source.size, denoise if sensor else "off")
         self._paced = getattr(source, "paced", True)
-        self._ahead: deque[Step | None] = deque()
+        self._uncut = 0  # events of a packet that are not in a step that was taken, nor pending
         self.ring = Ring(
             RING_EVENTS, RING_PACKETS, max_age_s=None if source.can_wait else RING_AGE_S
         )
@@ -113,25 +114,45 @@ class Loop:
             kept = self._denoiser.feed(packet.events)
             if kept is not packet.events:
                 packet = replace(packet, events=kept)
-            if packet.begins:
-                self._ahead.extend([*self._slicer.begin(packet), None])
-            self._ahead.extend(self._slicer.feed(packet))
-            if self._probe is not None:
-                self._probe.stage("slice", time.perf_counter_ns() - began)
-            while self._ahead:
-                step = self._ahead.popleft()
+            left = len(packet.events) + self._slicer.pending + self._slicer.late
+            steps, spent = self._cut(packet), time.perf_counter_ns() - began
+            while True:
+                began = time.perf_counter_ns()
+                step = next(steps, _NO_MORE)
+                spent += time.perf_counter_ns() - began
+                if step is _NO_MORE:
+                    break
                 if step is None:
-                    # Another recording: the network has not seen the one before. What was decided
-                    # of it holds until there is evidence of something else.
-                    self._stream.reset()
-                elif self._past(step.start_us):
-                    self._ahead.appendleft(step)  # it is there, and not processed
-                    return
+                    self._begin_anew()
                 else:
+                    over = self._past(step.start_us) or stop.is_set()
+                    left -= 0 if over else len(step.events)
+                    self._uncut = left - self._slicer.pending - self._slicer.late
+                    if over:
+                        return
                     yield step
+            self._uncut = 0
+            if self._probe is not None:
+                self._probe.stage("slice", spent)
             if self._past(self._slicer.open_us):
                 return
         yield from self._slicer.flush()
+
+    def _cut(self, packet: Packet) -> Iterator[Step | None]:
+        """Cut a packet into steps; None stands where another recording begins."""
+        if packet.begins:
+            yield from self._slicer.begin(packet)
+            yield None
+        yield from self._slicer.steps(packet)
+
+    def _begin_anew(self) -> None:
+        """Let the network begin another recording, of which it saw nothing yet.
+
+        A trial or a word that was open is over. What was decided holds until there is evidence of
+        something else.
+        """
+        self._tell(self._readout.finish(self._end_us), None)
+        self._stream.reset()
 
     def _past(self, t_us: int | None) -> bool:
         """Whether a time of the recording lies beyond what is to be played of it."""
@@ -216,7 +237,6 @@ class Loop:
         """Return the run as a whole. unpushed: events that the reader still held."""
         held_s = {label: us / 1e6 for label, us in self._held_us.most_common()}
         held = next(iter(held_s), self._readout.nothing)
-        ahead = sum(len(step.events) for step in self._ahead if step is not None)
         return Summary(
             source=info.source,
             model=info.model,
@@ -233,7 +253,7 @@ class Loop:
             late_steps=self._counts.steps_late,
             jumps_back=self._slicer.jumps_back,
             filtered=self._denoiser.removed,
-            queued=self.ring.queued_events + self._slicer.pending + ahead + unpushed,
+            queued=self.ring.queued_events + self._slicer.pending + self._uncut + unpushed,
             answers=self._answered if self._readout.answers else None,
             held_s={} if self._readout.answers else held_s,
         )

@@ -98,7 +98,7 @@ class Slicer:
 
     def feed(self, packet: Packet) -> list[Step]:
         """Take a packet; return the steps that it closes, oldest first."""
-        return list(self._feed(packet))
+        return list(self.steps(packet))
 
     def begin(self, packet: Packet) -> list[Step]:
         """Cut before a packet that begins another recording; feed it next.
@@ -117,7 +117,11 @@ class Slicer:
         """Close the open step, if it has events: a list of one step or none."""
         return [self._close(0)] if self._parts else []
 
-    def _feed(self, packet: Packet) -> Iterator[Step]:
+    def steps(self, packet: Packet) -> Iterator[Step]:
+        """The same, each when it is asked for: after a long silence there are very many.
+
+        All of them must be taken before the next packet.
+        """
         jumps_before = self.jumps_back
         for events, ordered in _pieces(np.ascontiguousarray(packet.events, EVENT)):
             yield from self._piece(events, ordered, packet.arrival_ns)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edgesnn.decide.decision import NOTHING
 from edgesnn.decide.evidence import Readout, ReadoutSpec
+from edgesnn.decide.exit_rule import ExitRule
 
 STEP = 10_000
 
@@ -34,6 +35,12 @@ def play(readout: Readout, *steps: tuple[list[int], int]) -> list[tuple[int, int
         if change is not None:
             changes.append((change.t_us, change.index))
     return changes
+
+
+def test_a_single_class_leads_by_all_it_has():
+    spec = ReadoutSpec(("only",), 1.0, 3, 0.7, 0.4, 1, 100)
+    decision = Readout(spec, rule=ExitRule("margin", 0.5)).update(np.array([3], np.int32), 5, 10)
+    assert decision.label == "only"
 
 
 def test_it_starts_with_nothing():

@@ -146,6 +146,18 @@ def test_a_trial_that_is_cut_short_is_answered_at_the_end() -> None:
     assert readout.finish(20) is None
 
 
+def test_a_trial_that_was_answered_is_over_at_the_end() -> None:
+    """What comes then is another recording: its first step begins a trial."""
+    readout = TrialReadout(spec(2, 4, 2), rule=EXACT)
+    assert readout.update(np.array([0, 2], np.int32), 1, 10) is not None and readout.at == 1
+    assert readout.finish(10) is None and readout.turn(1) == "reset"
+
+
+def test_a_single_class_leads_by_all_it_has() -> None:
+    outputs = np.array([[1], [0]])
+    assert answer(spec(1, 2, 1), ExitRule("margin", 0.5), outputs) == (0, 1)
+
+
 def test_a_trial_without_a_spike_says_so() -> None:
     readout = TrialReadout(spec(2, 2, 2))
     assert readout.update(np.zeros(2, np.int32), 1, 10) is None

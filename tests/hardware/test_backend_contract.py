@@ -24,7 +24,7 @@ from edgesnn.bundle import Bundle  # noqa: E402
 from edgesnn.errors import BundleError, InputError  # noqa: E402
 from edgesnn.hardware import events  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
-from edgesnn.program import KINDS, Layer  # noqa: E402
+from edgesnn.program import KINDS, Layer, Program  # noqa: E402
 from edgesnn.program.kinds.layer_kernels import fits_int8  # noqa: E402
 from edgesnn.quantize.export import export  # noqa: E402
 
@@ -81,6 +81,17 @@ def test_the_contract_with_loops(name: str, check: Callable[[Model], None], seed
 @pytest.mark.parametrize("seed", [*range(3, 20), *range(IMAGES + 2, IMAGES + 10)])
 def test_random_programs_with_loops(name: str, seed: int) -> None:
     contract.check_streamed_is_the_whole_sequence(backend(name).load(looping(seed)))
+
+
+@pytest.mark.parametrize("name", contract.EVERY_BACKEND)
+@pytest.mark.parametrize("stride", [7, 10, 11, 2**28])
+def test_a_stride_beyond_the_image_is_one_output(name: str, stride: int) -> None:
+    """As much memory as any other stride takes, too."""
+    weight = np.random.default_rng(0).integers(-9, 9, (4, 2, 3, 3)).astype(np.int8)
+    layer = Layer("h", "x", "w", stride=stride, padding=1)
+    program = Program("far", 1000, (2, 6, 8), 3, (layer,), "h", {"w": weight})
+    one = Bundle(program, ENCODER, READOUT, {}, export(program), {})
+    contract.check_streamed_is_the_whole_sequence(backend(name).load(one))
 
 
 @contract.UNBUILT

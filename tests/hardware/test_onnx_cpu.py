@@ -41,6 +41,20 @@ def test_a_graph_with_other_inputs_is_refused_even_under_the_right_hash() -> Non
         OnnxModel(one, graph)
 
 
+def test_a_graph_whose_outputs_are_of_another_type_is_refused() -> None:
+    import onnx
+
+    program = random_program(1)
+    graph = onnx.load_from_string(export(program))
+    output = next(one for one in graph.graph.output if one.name == "y")
+    for node in graph.graph.node:
+        node.output[:] = ["whole_y" if name == "y" else name for name in node.output]
+    graph.graph.node.append(onnx.helper.make_node("Cast", ["whole_y"], ["y"], to=1))
+    output.type.tensor_type.elem_type = 1
+    with pytest.raises(BundleError, match="does not take and give what it should"):
+        OnnxModel(program, graph.SerializeToString())
+
+
 def test_a_graph_without_a_hash_is_refused() -> None:
     graph = export(gesture_shaped()).replace(b"program_sha256", b"program_sha999")
     with pytest.raises(BundleError, match="has no metadata program_sha256"):

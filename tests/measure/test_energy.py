@@ -139,6 +139,17 @@ def test_meters_of_boards_and_batteries_are_found(tmp_path: Path) -> None:
     assert [row["idle_w"] for row in rows] == pytest.approx([5.0, 7.0], rel=0.05)
 
 
+def test_sensors_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for number, microwatts in enumerate(("1000000", "5000000")):
+        chip = tmp_path / "class" / "hwmon" / f"hwmon{number}"
+        chip.mkdir(parents=True)
+        (chip / "name").write_text("ina219")
+        (chip / "power1_input").write_text(microwatts)
+    rows = measured(step_for, tmp_path, seconds=0.05, repetitions=2)["sensors"]
+    assert [row["idle_w"] for row in rows] == pytest.approx([1.0, 5.0], rel=0.05)
+    assert len({row["name"] for row in rows}) == 2
+
+
 def test_the_command_prints_three_columns(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

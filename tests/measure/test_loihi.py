@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from edgesnn.bundle import load_bundle
 from edgesnn.cli.main import run_line
 from edgesnn.measure.loihi import report_on
-from edgesnn.program import Integrate, Layer, Leaky, Program
+from edgesnn.program import Add, Fire, Integrate, Layer, Leaky, Program
 
 
 def dense(order: int = 1, tap: int = 1, theta: int = 50, weight: int = 1, high: int = 1) -> Program:
@@ -52,6 +53,22 @@ def test_a_dense_layer_by_hand() -> None:
 def test_hard_limits_are_named_with_the_number(program: Program, message: str) -> None:
     report = report_on(program)
     assert not report["fits"] and any(message in sentence for sentence in report["broken"])
+
+
+@pytest.mark.parametrize("kind", ["integrate", "fire", "add"])
+def test_limits_hold_for_neurons_that_compare_what_others_summed(kind: str) -> None:
+    program = dense(order=40, tap=7, weight=127)
+    (layer,) = program.nodes
+    sums = replace(layer, threshold=None)
+    tensors = {**program.tensors, "current": np.zeros(4, np.int32)}
+    own = {
+        "integrate": Integrate("n", "only", "theta", "current", bits=0),
+        "fire": Fire("n", "only", "theta"),
+        "add": Add("n", ("only", "only"), "theta"),
+    }[kind]
+    whole = replace(program, nodes=(sums, own), output="n", tensors=tensors)
+    bound = 711_200 if kind == "add" else 355_600
+    assert any(f"n: |H| up to {bound:,}" in one for one in report_on(whole)["broken"])
 
 
 def test_what_is_exact_on_stock_processes_only_sometimes() -> None:

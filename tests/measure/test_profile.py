@@ -15,7 +15,7 @@ from edgesnn.events import Source, events_from_arrays
 from edgesnn.measure.compare import compared
 from edgesnn.measure.operations import count_work, fan_out, neurobench
 from edgesnn.measure.profile import COUNTED, STAGES, StageMeter, profile, side
-from edgesnn.program import Layer, Program
+from edgesnn.program import Add, Fire, Integrate, Layer, Program
 from edgesnn.quantize.save import save_bundle
 from edgesnn.sources.files import open_file
 from edgesnn.sources.npz_write import npz_from_events
@@ -50,6 +50,23 @@ def brute_force(program: Program, layer: Layer, active: np.ndarray, dense: bool)
                                 seen = active[group * per_group + c, row, column]
                                 total += int(seen and (dense or weight[o, c, i, j] != 0))
     return total
+
+
+def test_every_spike_is_counted_whoever_makes_it() -> None:
+    """Neurons that give several a step, that compare an Add, and two of them on one layer."""
+    weight = np.full((4, 16), 3, np.int8)
+    tensors = {"w": weight, "theta": np.full(4, 20, np.int32), "none": np.zeros(4, np.int32)}
+    sums = Layer("h", "x", "w", op="linear")
+    lit = np.ones((1, 4, 4), np.uint8)  # 48 a neuron
+    for nodes, spikes, share in (
+        ((sums, Integrate("n", "h", "theta", "none", reset="subtract", most=15)), 8.0, 1.0),
+        ((sums, Add("n", ("h", "h"), "theta")), 4.0, 1.0),
+        ((sums, Fire("f", "h", "theta"), Fire("n", "h", "theta")), 8.0, 1.0),
+    ):
+        program = Program("p", 1000, (1, 4, 4), 1, nodes, "n", tensors)
+        (work,), over_time = count_work(program, [lit])
+        assert (work.spikes, work.rate) == (spikes, share) and over_time == {"h": [int(spikes)]}
+        assert neurobench(program, [work], over_time)["ActivationSparsity"] == 1 - share
 
 
 def test_operations_by_hand() -> None:

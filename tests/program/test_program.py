@@ -160,6 +160,8 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("s: weight w takes 1 inputs, not 2", {"tensors": {"w": W[:, :1], "theta": THETA}}),
     ("s: stride is 0, wanted at least 1", {"nodes": (replace(SPIKES, stride=0),)}),
     ("s: padding is -1", {"nodes": (replace(SPIKES, padding=-1),)}),
+    ("s: stride is 0", {"nodes": (replace(SPIKES, op="linear", stride=0),)}),
+    ("s: groups is 0", {"nodes": (replace(SPIKES, op="linear", groups=0),)}),
     ("s: 2 groups do not divide", {"nodes": (replace(SPIKES, groups=2),)}),
     ('s: op is "conv" or "linear", not \'pool\'', {"nodes": (replace(SPIKES, op="pool"),)}),
     ("p: 4 x 4 is no multiple of 3", {"nodes": (SPIKES, Pool("p", "s", 3))}),
@@ -198,6 +200,22 @@ def test_sums_that_leave_their_type_are_refused() -> None:
         tiny(Layer("h", "x", "w", "taps", op="linear"), w=weight, taps=taps)
 
 
+def test_potentials_of_neurons_that_fire_once_cannot_overflow() -> None:
+    """Their limit and one sum more must fit int32: sums of the limit itself do not."""
+    weight = np.full((1, 32), 127, np.int8)
+    for order, fits in ((297, True), (298, False)):
+        taps = np.full((1, order), 127, np.int8)
+        sums = Layer("h", "x", "w", "taps", op="linear")
+        largest = 32 * 127 * 127 * order * 7
+        assert (largest < 2**30) == fits
+        nodes = (sums, Fire("f", "h", "theta"))
+        if fits:
+            tiny(*nodes, w=weight, taps=taps, theta=THETA[:1])
+            continue
+        with pytest.raises(BundleError, match="f: sums from 1073741824 on are not integrated"):
+            tiny(*nodes, w=weight, taps=taps, theta=THETA[:1])
+
+
 def test_descriptions_that_cannot_be_read_say_why() -> None:
     program = tiny(SPIKES, w=W, theta=THETA)
     good = to_dict(program)
@@ -209,7 +227,9 @@ def test_descriptions_that_cannot_be_read_say_why() -> None:
         ("unexpected keyword argument 'leak'", {"nodes": [{**node, "leak": 1}]}),
         ("not usable", {"input_shape": [2, 4]}),
         ("not usable", {"nodes": ["s"]}),
-        ("not usable", {"nodes": [{**node, "stride": "one"}]}),
+        ("s: stride is 'one', no whole number", {"nodes": [{**node, "stride": "one"}]}),
+        ("s: stride is 1.0, no whole number", {"nodes": [{**node, "stride": 1.0}]}),
+        ("s: padding is True, no whole number", {"nodes": [{**node, "padding": True}]}),
     ):
         with pytest.raises(BundleError, match=message):
             from_dict({**good, **bad}, program.tensors)

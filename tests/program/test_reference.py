@@ -25,6 +25,13 @@ def sequence(*values: int) -> Tensor:
     return np.array(values, np.uint8).reshape(-1, 1, 1, 1)
 
 
+def test_no_steps_give_no_outputs() -> None:
+    for seed in range(10):
+        program = random_program(seed)
+        given = np.zeros((0, *program.input_shape), np.uint8)
+        assert run_sequence(program, given).shape == (0, *program.output_shape)
+
+
 def test_a_sliding_psn_by_hand() -> None:
     """H[t] = 2 (3 x[t] + 2 x[t-1] - x[t-2]); it fires from 6 on."""
     nodes = (Layer("a", "x", "w", "taps", "theta"),)

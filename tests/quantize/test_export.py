@@ -12,7 +12,17 @@ from programs import READOUT, frames, gesture_shaped, random_program  # noqa: E4
 from edgesnn.errors import BundleError  # noqa: E402
 from edgesnn.hardware.onnx_cpu import OnnxModel  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
-from edgesnn.program import Add, Layer, Program, Tensor, Upsample, state_ports  # noqa: E402
+from edgesnn.program import (  # noqa: E402
+    Add,
+    Fire,
+    Integrate,
+    Layer,
+    Leaky,
+    Program,
+    Tensor,
+    Upsample,
+    state_ports,
+)
 from edgesnn.program.kinds.layer_kernels import (  # noqa: E402
     fits_float32,
     fits_int8,
@@ -75,6 +85,33 @@ def test_a_tensor_may_have_any_name(weight: str) -> None:
         layer = Layer("a", "x", weight, "k", "t")
         program = Program("p", 1_000, (2, 4, 4), high, (layer,), "a", tensors)
         assert exact(program, frames(program, 9, 1))
+
+
+@pytest.mark.parametrize("name", ["highest", "lowest", "keep_128", "keep_of_256"])
+@pytest.mark.parametrize("kind", ["fire", "integrate", "leaky"])
+def test_a_node_may_be_named_like_a_constant(name: str, kind: str) -> None:
+    """Also beside one of another type: keep is int32 for one kind and int64 for the other."""
+    tensors = {
+        "w": np.ones((3, 8), np.int8),
+        "theta": np.full(3, 5, np.int32),
+        "none": np.zeros(3, np.int32),
+        "v": np.ones((3, 3), np.int8),
+    }
+    own = {
+        "fire": Fire(name, "h", "theta"),
+        "integrate": Integrate(name, "h", "theta", "none", keep=128),
+        "leaky": Leaky(name, "h", "theta", "none", keep=128),
+    }[kind]
+    nodes = (
+        Layer("h", "x", "w", op="linear"),
+        own,
+        Layer("g", name, "v", op="linear"),
+        Leaky("a", "g", "theta", "none", keep=129),
+        Layer("f", "a", "v", op="linear"),
+        Integrate("b", "f", "theta", "none", keep=129),
+    )
+    program = Program("named", 1000, (2, 2, 2), 1, nodes, "b", tensors)
+    assert exact(program, frames(program, 30, 0))
 
 
 def test_a_node_may_be_named_like_another_and_a_number() -> None:

@@ -16,7 +16,16 @@ from edgesnn.bundle import load_bundle  # noqa: E402
 from edgesnn.cli.main import run_line  # noqa: E402
 from edgesnn.errors import BundleError  # noqa: E402
 from edgesnn.hardware.reference import run_sequence  # noqa: E402
-from edgesnn.program import Concat, Fire, Integrate, Layer, Leaky, Program, Upsample  # noqa: E402
+from edgesnn.program import (  # noqa: E402
+    Add,
+    Concat,
+    Fire,
+    Integrate,
+    Layer,
+    Leaky,
+    Program,
+    Upsample,
+)
 from edgesnn.quantize.nir_write import nir_graph  # noqa: E402
 
 
@@ -113,6 +122,30 @@ def test_what_a_reader_would_compute_otherwise_is_said(tmp_path: Path, capsys) -
     assert "fires once" in capsys.readouterr().out
 
 
+def doubled(*nodes: Any) -> Program:
+    """Two maps of spikes of x, a and b, and nodes behind them."""
+    rng = np.random.default_rng(0)
+    tensors = {
+        name: rng.integers(-5, 9, shape).astype(np.int8)
+        for name, shape in (("wa", (3, 2, 3, 3)), ("wb", (3, 2, 3, 3)), ("w9", (4, 9, 3, 3)))
+    }
+    tensors |= {"theta": np.full(3, 9, np.int32), "theta4": np.full(4, 9, np.int32)}
+    a, b = (Layer(n, "x", f"w{n}", threshold="theta", padding=1) for n in "ab")
+    s = Layer("s", "x", "wa", padding=1)
+    return Program("doubled", 1000, (2, 4, 4), 3, (a, b, s, *nodes), nodes[-1].name, tensors)
+
+
+@pytest.mark.parametrize("joined", [("a", "a", "b"), ("a", "b", "a"), ("b", "b", "b")])
+def test_what_is_joined_twice_is_read_twice(joined: tuple[str, ...]) -> None:
+    program = doubled(Concat("c", joined), Layer("o", "c", "w9", threshold="theta4", padding=1))
+    xs = frames(program, 25, 0)
+    assert np.array_equal(played(nir_graph(program)[0], xs), run_sequence(program, xs))
+
+
 def test_what_nir_cannot_hold_is_named() -> None:
+    with pytest.raises(BundleError, match="o: adds one value twice"):
+        nir_graph(doubled(Add("o", ("s", "s"), "theta")))
+    with pytest.raises(BundleError, match="c: NIR has no output of maps that were joined"):
+        nir_graph(doubled(Concat("c", ("a", "b"))))
     with pytest.raises(BundleError, match="up_deep2: NIR has no node for kind 'upsample'"):
         nir_graph(load_bundle("flow").program)

@@ -91,6 +91,13 @@ def test_a_small_sensor_is_refused():
         Encoder(COUNTS, (2, 32, 32), (100, 640))
 
 
+def test_programs_that_events_cannot_feed_are_refused():
+    with pytest.raises(InputError, match="takes 3 channels, and events have 2"):
+        Encoder(COUNTS, (3, 32, 32), (128, 128))
+    with pytest.raises(InputError, match="takes 129 x 32 cells and was made for a sensor of 128"):
+        Encoder(COUNTS, (2, 32, 129), (300, 300))
+
+
 def test_wrong_shapes_are_our_own_mistake():
     with pytest.raises(ValueError, match="256 levels"):
         Encoder(EncoderSpec((128, 128), (0, 1)), (2, 32, 32), (128, 128))

@@ -5,7 +5,8 @@ import json
 import math
 import subprocess
 import sys
-from dataclasses import asdict
+import tracemalloc
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,10 @@ from fake_runs import (
 from edgesnn.app import load_app, sample_path
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
+from edgesnn.decide.exit_rule import ExitRule
+from edgesnn.events import Packet, events_from_arrays, joined_events
+from edgesnn.program import Integrate
+from edgesnn.sources.npz_write import npz_from_events
 from edgesnn.sources.recording import open_recording
 from edgesnn.stream.sink import RunInfo
 
@@ -148,6 +153,60 @@ def test_a_summary_is_plain_values():
         "p999",
         "max",
     }
+
+
+def test_an_hour_of_silence_takes_no_memory_and_ends_when_it_is_over():
+    """A network that never rests is stepped through it, one step at a time."""
+    events = scene("left", "left")
+    late = scene("right")
+    late["t"] += 3_600_000_000
+    model = LeftOrRight()
+    model.program = replace(
+        model.program,
+        nodes=(*model.program.nodes, Integrate("n", "out", "theta", "none", keep=4000)),
+        output="n",
+        tensors={
+            **model.program.tensors,
+            "theta": np.full(2, 1000, np.int32),
+            "none": np.zeros(2, np.int32),
+        },
+    )
+    whole = joined_events([events, late])
+    source = FakeSource(iter([Packet(whole, int(late["t"][-1]), 0)]))
+    tracemalloc.start()
+    summary = play(source, model=model, duration_s=0.5)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert summary.steps == 50 and peak < 20_000_000
+    assert summary.events + summary.queued == len(events) + len(late)
+
+
+def test_a_lap_begins_with_a_trial_of_its_own(tmp_path):
+    """What was open at the end of a recording is answered, not mixed with the next lap's."""
+    bundle = load_bundle("nmnist")
+    trial_us = bundle.readout.steps * bundle.program.step_us
+    rng = np.random.default_rng(3)
+    n = 6000
+    angle = rng.random(n) * 2 * np.pi
+    ring = 17 + np.stack([7 * np.cos(angle), 9 * np.sin(angle)]) + rng.normal(size=(2, n))
+    t = np.sort(rng.integers(0, trial_us, n))
+    begins = trial_us + (bundle.readout.rest_steps + 1) * bundle.program.step_us
+    cut_short = np.sort(rng.integers(begins, begins + trial_us // 3, n))
+    x, y = np.concatenate([ring, ring], 1).clip(0, 33).astype(int)
+    events = events_from_arrays(np.r_[t, cut_short], x, y, rng.integers(0, 2, 2 * n))
+    npz_from_events(tmp_path / "a.npz", events, (34, 34))
+
+    def answers(loop, seconds):
+        source = open_recording(tmp_path / "a.npz", speed=math.inf, loop=loop)
+        heard = []
+        model = backend("onnx_cpu").load(bundle)
+        rule = ExitRule("never")
+        play(source, Listener(heard), model=model, bundle=bundle, duration_s=seconds, rule=rule)
+        return [decision.label for decision in heard_of(heard, "decision")]
+
+    once = answers(False, None)
+    lap_s = (int(events["t"][-1]) + 10_000) / 1e6
+    assert len(once) == 2 and answers(True, 2.9 * lap_s)[:6] == (once * 3)[:6]
 
 
 def test_a_loop_begins_anew_and_holds_what_it_decided():

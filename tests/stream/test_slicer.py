@@ -114,6 +114,14 @@ def test_a_jump_far_ahead_gives_a_bounded_number_of_steps():
     assert told(slicer.flush()) == [(3_600_000_000, 3_600_000_010, [1])]
 
 
+def test_steps_are_made_when_they_are_asked_for():
+    """An hour of silence in steps of a microsecond: nobody could hold them."""
+    slicer = Slicer(1, max_gap_us=2**62)
+    steps = slicer.steps(packet([0, 3_600_000_000]))
+    assert told(next(steps) for _ in range(3)) == [(0, 1, [0]), (1, 2, []), (2, 3, [])]
+    assert slicer.pending == 0 and slicer.open_us == 3
+
+
 def test_a_network_at_rest_is_not_stepped_until_something_happens():
     slicer = Slicer(10, max_gap_us=30)
     slicer.feed(packet([0]))

@@ -54,8 +54,8 @@ class Fire(Node):
     def value(self, tensors: Mapping[str, Tensor], given: list[Value]) -> Value:
         """See `Node.value`."""
         sums = sums_of(self, given[0])
-        if sums.largest > MEMBRANE_LIMIT:
-            raise BundleError(f"{self.name}: sums beyond {MEMBRANE_LIMIT} are not integrated")
+        if sums.largest >= MEMBRANE_LIMIT:
+            raise BundleError(f"{self.name}: sums from {MEMBRANE_LIMIT} on are not integrated")
         return compared_value(self, self.threshold, tensors, (sums.shape, sums.low, sums.high))
 
     def ports(self, known: Known) -> dict[str, StatePort]:

@@ -93,6 +93,9 @@ class Layer(Node):
         (filtered,) = given
         if filtered.dtype != "uint8":
             raise BundleError(f"{self.name}: filters uint8 inputs, got {filtered.dtype}")
+        at_least(self, "stride", self.stride, 1)
+        at_least(self, "padding", self.padding, 0)
+        at_least(self, "groups", self.groups, 1)
         taps = self.taps_in(tensors)
         filters = taps.shape[0]
         match self.op:
@@ -133,9 +136,6 @@ class Layer(Node):
     ) -> tuple[int, tuple[int, ...]]:
         """Return how many channels the kernel must take, and the shape of the output."""
         channels, height, width = image_of(self, given)
-        at_least(self, "stride", self.stride, 1)
-        at_least(self, "padding", self.padding, 0)
-        at_least(self, "groups", self.groups, 1)
         out, _, kernel_height, kernel_width = weight
         if filters * channels % self.groups or out % self.groups:
             raise BundleError(f"{self.name}: {self.groups} groups do not divide its channels")
