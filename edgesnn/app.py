@@ -7,6 +7,7 @@ lies in modules of their own, which are imported when they are needed.
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -109,15 +110,29 @@ def load_app(name: str) -> App:
 
 
 def _app_of(path: str) -> App:
-    """Return what runs a bundle that belongs to no app: on recordings and cameras of events."""
+    """Return what runs a bundle that belongs to no app, on what it takes."""
     return App(
         name=path,
         summary=f"Runs {path}.",
         model=path,
         sample="",
-        sources=("--camera", "--webcam", "--file"),
+        sources=_sources_of(Path(path)),
         evaluation="edgesnn.cli.recordings",
     )
+
+
+def _sources_of(path: Path) -> tuple[str, ...]:
+    """Return the sources that a bundle takes, from its description; what is wrong with it is said
+    when it is loaded."""
+    try:
+        told = json.loads(path.read_bytes()) if path.is_file() else {}
+    except (OSError, ValueError, RecursionError):
+        told = {}
+    if isinstance(told, dict) and told.get("hearing") is not None:
+        return ("--mic", "--stdin", "--file")
+    if isinstance(told, dict) and told.get("latency") is not None:
+        return ("--webcam", "--file")
+    return ("--camera", "--webcam", "--file")
 
 
 def evaluation_of(app: App) -> Evaluation:

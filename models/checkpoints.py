@@ -48,6 +48,35 @@ def go_on_with(
     schedule.load_state_dict(saved["schedule"])
 
 
+def check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise InputError unless a training that goes on has the settings that it began with.
+
+    wanted: what the checkpoint must hold, by key; of dictionaries, such as a recipe, each entry.
+    """
+    for key, now in wanted.items():
+        had = saved.get(key)
+        if had == now:
+            continue
+        told = key
+        if isinstance(had, dict) and isinstance(now, dict):
+            told = next(name for name in (*now, *had) if had.get(name) != now.get(name))
+            had, now = had.get(told), now.get(told)
+        if all(isinstance(value, int | float | str) for value in (had, now)):
+            told = f"{told} {had}, now {now}"
+        raise InputError(
+            f"{path} is of a training with other settings ({told}): --resume goes on with the "
+            "same ones; leave it out and train in another folder"
+        )
+
+
+def load_weights(net: nn.Module, weights: dict[str, Any], path: Path, kind: str) -> None:
+    """Give a network the weights of a checkpoint; raises InputError where they are another's."""
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"{path} is not a checkpoint of {kind}") from error
+
+
 def write_checkpoint(out: Path, state: dict[str, Any]) -> None:
     """Write OUT/last.pt, whole or not at all; read back with weights_only (no code in the file)."""
     part = out / "last.part"

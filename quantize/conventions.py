@@ -57,8 +57,8 @@ class Convention:
         dt = self.dt or step
         least = dt * (1 - 1e-6) if self.euler else dt / 50  # of what is left nothing could be told
         if not tau > 0 or tau < least:
-            shorter = "; take shorter steps (--step-us)"
-            if self.dt:
+            shorter = "; take shorter steps (--step-us)" if tau > 0 else "; it must be above 0"
+            if self.dt and tau > 0:
                 shorter = ", as this --convention counts time; it may be another's graph"
             raise InputError(f"{where}: {name} is {tau:g} s and a step {dt:g} s{shorter}")
         return max(0.0, 1 - dt / tau if self.euler else math.exp(-dt / tau))

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from edgesnn.program import Program
+
+from .float_stages import Weighted
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +36,23 @@ class Converted:
     program: Program
     layers: tuple[LayerReport, ...]
     approximations: tuple[str, ...]
+
+
+def told_range(values: NDArray[Any], form: str = ".4g") -> str:
+    """Say numbers that may all be the same."""
+    low, high = (format(float(v), form) for v in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
+
+
+def told_maps(parts: list[Weighted]) -> str:
+    """Say weighted maps that are added, those that look alike together."""
+    counted = Counter(told_map(part) for part in parts)
+    return " + ".join(f"{n} x {told}" if n > 1 else told for told, n in counted.items())
+
+
+def told_map(part: Weighted) -> str:
+    """Say what a weighted map is."""
+    if part.weight.ndim == 2:
+        return f"linear {part.weight.shape[1]} to {part.weight.shape[0]}"
+    out, _, kh, kw = part.weight.shape
+    return f"conv {kh}x{kw} to {out}" + (f", stride {part.stride}" if part.stride > 1 else "")

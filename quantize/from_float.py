@@ -31,7 +31,7 @@ from edgesnn.program import (
 from edgesnn.program.check import values_of
 from edgesnn.program.kinds.integrate import KEEP_UNIT, LIMIT
 
-from .conversion import Converted, LayerReport
+from .conversion import Converted, LayerReport, told_map, told_maps, told_range
 from .float_net import FloatNet
 from .float_stages import (
     Before,
@@ -188,19 +188,18 @@ class _Converter:
             self._nodes.append(Integrate(stage.name, own, name, current, **how))
         else:
             self._nodes.append(Integrator(stage.name, own, current, bits=finer, **leak))
-        told = "" if synapse is None else f", its current keeps {_range(synapse)} / {KEEP_UNIT}"
-        kept = "" if keep.min() == KEEP_UNIT else f", keeps {_range(keep)} / {KEEP_UNIT}"
+        told = "" if synapse is None else f", its current keeps {told_range(synapse)} / {KEEP_UNIT}"
+        kept = "" if keep.min() == KEEP_UNIT else f", keeps {told_range(keep)} / {KEEP_UNIT}"
         reset = f", reset {stage.reset}" if isinstance(stage, Neurons) else ""
         if isinstance(stage, Neurons) and stage.most > 1:
             reset += f", up to {stage.most} spikes a step"
             self._notes.append(f"{stage.name}: a step's spikes beyond {stage.most} are left out")
         if isinstance(stage, Neurons) and np.any(stage.drop != 1.0):
-            reset += f" {_range(np.atleast_1d(stage.drop))} thresholds (late)"
+            reset += f" {told_range(np.atleast_1d(stage.drop))} thresholds (late)"
         self._layers.append(
             LayerReport(
                 stage.name,
-                f"{' + '.join(_told(part) for part in parts)}, "
-                f"{'neurons' if isinstance(stage, Neurons) else 'potentials'}",
+                f"{told_maps(parts)}, {'neurons' if isinstance(stage, Neurons) else 'potentials'}",
                 f"{'int8' if self._most == WEIGHT_LIMIT else '14 bits'}, {bits} bits finer{reset}"
                 f"{kept}{told}",
                 worst_bound=self._largest(sums),
@@ -229,7 +228,7 @@ class _Converter:
         off = float(np.abs(keep / KEEP_UNIT - exact).max())
         if off > _FLOAT32:
             self._notes.append(
-                f"{name}: a leak of {_range(exact, '.6f')} a step became {_range(keep)} / "
+                f"{name}: a leak of {told_range(exact, '.6f')} a step became {told_range(keep)} / "
                 f"{KEEP_UNIT} (off by {off:.1e})"
             )
         return keep
@@ -274,7 +273,7 @@ class _Converter:
         self._layers.append(
             LayerReport(
                 part.name,
-                f"{_told(part)}, output",
+                f"{told_map(part)}, output",
                 "int8, one unit for all",
                 worst_bound=self._largest(name),
                 weight_error=errors[0],
@@ -285,16 +284,3 @@ class _Converter:
 def _by_row(values: float | Floats, weight: Floats) -> float | Floats:
     """Return values so that they meet the outputs of a weight."""
     return values if isinstance(values, float) else values.reshape(-1, *[1] * (weight.ndim - 1))
-
-
-def _range(values: NDArray[Any], form: str = ".4g") -> str:
-    """Say numbers that may all be the same."""
-    low, high = (format(float(v), form) for v in (values.min(), values.max()))
-    return low if low == high else f"{low} to {high}"
-
-
-def _told(part: Weighted) -> str:
-    if part.weight.ndim == 2:
-        return f"linear {part.weight.shape[1]} to {part.weight.shape[0]}"
-    out, _, kh, kw = part.weight.shape
-    return f"conv {kh}x{kw} to {out}" + (f", stride {part.stride}" if part.stride > 1 else "")

@@ -20,10 +20,11 @@ from edgesnn.errors import InputError
 
 from .conventions import Convention, Reset, convention_of
 from .float_net import FloatNet, needed, of_pixels, shape_before, stage_name
-from .float_stages import Before, Neurons, Pooled, Potentials, Stage, Weighted
+from .float_stages import Before, Neurons, Potentials, Stage, Weighted
 from .nir_graph import PASSING, Graph, input_shape, read_graph
+from .nir_maps import pooled_map, weighted_map
 from .nir_neurons import INTEGRATING, NeuronReader
-from .nir_values import both, by_channel, finite, one
+from .nir_values import by_channel, finite, one
 
 _KNOWN = (
     "Affine, Linear, Conv1d, Conv2d, IF, LIF, CubaLIF, LI, CubaLI, I, Threshold, Scale, Delay, "
@@ -60,6 +61,7 @@ class _Reader:
         self._dt, self._integrating = dt, NeuronReader(dt, way, reset)
         self._stages: list[Stage] = []
         self._named: dict[str, str] = {}  # of nodes: the stage that gives their output
+        self._sums: dict[str, list[str]] = {}  # of Scales that add up: the weighted stages
         self._late: dict[str, NDArray[np.int64] | int] = {}  # of Delays: steps
         self._scaled: dict[str, float] = {}  # of Scales of spikes: the factor
         self._notes: list[str] = []
@@ -78,8 +80,12 @@ class _Reader:
         for name in graph.order:
             if name not in (first, end):
                 self._add(name, graph.kind(name))
+        read = next(iter(self._before[end]), "")
+        if len(self._before[end]) == 1 and read in self._sums:  # told as they are in each step
+            own = self._free(read)
+            self._stages.append(Potentials(own, tuple(self._sums.pop(read)), keep=0.0))
+            self._named[read] = own
         (last,) = self._reads(end, 1)
-        read = self._before[end][0]
         if np.any(self._late.get(read, 0)) or self._scaled.get(read, 1.0) != 1:
             raise InputError(f"{self._path}: a Delay or Scale of spikes is the end; leave it out")
         if not self._stages or self._stages[-1].name != last:
@@ -126,7 +132,19 @@ class _Reader:
                 f"{self._path}: {name} ({type(self._nodes[name]).__name__}) reads {len(sources)} "
                 f"nodes; wanted {'at least one' if most is None else most}"
             )
+        for source in sources:
+            if source in self._sums:
+                raise InputError(
+                    f"{self._path}: {name} reads {source}, a sum of several maps; neurons may"
+                )
         return [self._named[source] for source in sources]
+
+    def _addends(self, name: str) -> list[str]:
+        """Return the stages whose outputs a node reads, those of sums one by one."""
+        if not self._before[name]:
+            self._reads(name)
+        found = [self._sums.get(source) or [self._named[source]] for source in self._before[name]]
+        return [stage for stages in found for stage in stages]
 
     def _add(self, name: str, kind: str) -> None:
         own, node = self._free(name), self._nodes[name]
@@ -146,16 +164,16 @@ class _Reader:
             return
         if kind in _WEIGHTED:
             source = self._source(name, node)
-            weighted = self._weighted(own, source, node, kind, where)
+            weighted = weighted_map(own, source, node, kind, where)
             late, factor = self._late.pop(name), self._scaled.pop(name)
             if not isinstance(late, int) and kind not in ("Affine", "Linear"):
                 raise InputError(f"{where}: its inputs have several delays; one is carried over")
             stage: Stage = replace(weighted, delays=late, weight=weighted.weight * factor)
         elif kind in ("SumPool2d", "AvgPool2d"):
             (source,) = self._reads(name, 1)
-            stage = self._pooled(own, source, node, kind, where)
+            stage = pooled_map(own, source, node, kind, where)
         elif kind in INTEGRATING:
-            stage = self._neurons(own, tuple(self._reads(name)), node, kind, where)
+            stage = self._neurons(own, tuple(self._addends(name)), node, kind, where)
         else:
             raise InputError(f"{where}: it is not carried over; what is: {_KNOWN}")
         self._stages.append(stage)
@@ -209,57 +227,29 @@ class _Reader:
         self._stages.append(replace(weighted, name=self._named[name], delays=before + late))
 
     def _scale(self, own: str, name: str, node: Any, where: str) -> None:
-        """Put factors into a copy of the weights before them."""
-        (source,) = self._reads(name, 1)
-        before = {stage.name: stage for stage in self._stages}.get(source)
-        if not isinstance(before, Weighted):  # a number, for the weights behind it
+        """Put factors into copies of the weights before them."""
+        sources, stages = self._addends(name), {stage.name: stage for stage in self._stages}
+        if len(sources) == 1 and not isinstance(stages.get(sources[0]), Weighted):
+            # a number, for the weights behind it
             self._scaled[name] *= one(node.scale, where, "scale")
-            self._named[name] = source
+            self._named[name] = sources[0]
             return
-        scale = by_channel(node.scale, where, "scale", least=None)
-        scale = np.broadcast_to(scale, before.bias.shape)
-        factor = scale.reshape(-1, *[1] * (before.weight.ndim - 1))
-        weight, bias = before.weight * factor, before.bias * scale
-        self._stages.append(replace(before, name=own, weight=weight, bias=bias))
-        self._named[name] = own
-
-    def _weighted(self, own: str, source: str, node: Any, kind: str, where: str) -> Weighted:
-        weight = finite(node.weight, where, "weight")
-        bias = finite(getattr(node, "bias", np.zeros(weight.shape[0])), where, "bias")
-        axes = {"Conv2d": 4, "Conv1d": 3}.get(kind, 2)
-        if weight.ndim != axes or bias.shape != weight.shape[:1]:
-            raise InputError(f"{where}: weight of {weight.shape} and bias of {bias.shape}")
-        if axes == 2:
-            return Weighted(own, source, weight, bias)
-        if both(node.dilation, where, "dilation") != 1:
-            raise InputError(f"{where}: dilated kernels are not carried over")
-        stride, padding = both(node.stride, where, "stride"), node.padding
-        if isinstance(padding, str):
-            if padding not in ("same", "valid") or len(set(weight.shape[2:])) != 1:
-                raise InputError(f"{where}: padding {padding!r} of a kernel of {weight.shape[2:]}")
-            if padding == "same" and (stride != 1 or weight.shape[2] % 2 == 0):
-                raise InputError(f"{where}: padding 'same' needs stride 1 and odd kernels")
-            padding = weight.shape[2] // 2 if padding == "same" else 0
-        if kind == "Conv1d":  # an image of one row; rows of zeros take what padding adds
-            rows = 2 * both(padding, where, "padding") + 1
-            wide = np.zeros((*weight.shape[:2], rows, weight.shape[2]))
-            wide[:, :, rows // 2] = weight
-            weight = wide
-        return Weighted(
-            own,
-            source,
-            weight,
-            bias,
-            stride=stride,
-            padding=both(padding, where, "padding"),
-            groups=int(node.groups),
-        )
-
-    def _pooled(self, own: str, source: str, node: Any, kind: str, where: str) -> Pooled:
-        size, stride = (both(getattr(node, n), where, n) for n in ("kernel_size", "stride"))
-        if stride != size or both(node.padding, where, "padding"):
-            raise InputError(f"{where}: windows of {size} every {stride}; they must not overlap")
-        return Pooled(own, source, size, "sum" if kind == "SumPool2d" else "mean")
+        made: list[str] = []
+        for source in sources:
+            before = stages.get(source)
+            if not isinstance(before, Weighted):
+                raise InputError(f"{where}: adds what is not weighted (Affine, Linear, Conv2d)")
+            scale = by_channel(node.scale, where, "scale", least=None)
+            scale = np.broadcast_to(scale, before.bias.shape)
+            factor = scale.reshape(-1, *[1] * (before.weight.ndim - 1))
+            weight, bias = before.weight * factor, before.bias * scale
+            name_of = own if len(sources) == 1 else self._free(f"{own}_{len(made)}")
+            self._stages.append(replace(before, name=name_of, weight=weight, bias=bias))
+            made.append(name_of)
+        if len(made) == 1:
+            self._named[name] = made[0]
+        else:
+            self._sums[name] = made
 
     def _neurons(
         self, own: str, inputs: tuple[str, ...], node: Any, kind: str, where: str

@@ -7,6 +7,7 @@ import io
 import json
 import secrets
 import zipfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,8 @@ def _write_all(folder: Path, name: str, data: dict[str, bytes]) -> None:
         raise RunError(f"{folder / name}.json cannot be written: {error.strerror}") from error
     finally:
         for part in parts.values():
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # of a file system that cannot be written to, too
+                part.unlink()
 
 
 def parity_vector(program: Program) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,8 @@ class VideoFile:
         except OSError as error:
             raise RunError(f"{self.name} cannot be written: {error.strerror or error}") from error
         finally:
-            self._part.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._part.unlink()
 
     def _write(self, image: Any) -> None:
         height, width = image.shape[:2]

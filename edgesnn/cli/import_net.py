@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgesnn.cli.import_clips import answers_on, labelled_clips
 from edgesnn.cli.import_ends import OPTIONS as ENDS
 from edgesnn.cli.import_ends import (
     READOUTS,
@@ -25,20 +25,18 @@ from edgesnn.cli.parsing import Given
 from edgesnn.errors import BundleError, InputError, MissingDependency
 from edgesnn.options import Option
 from edgesnn.sinks.whole_file import check_output
-from edgesnn.sources.found import check_plain
+from edgesnn.sources.found import check_read
 from edgesnn.text import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgesnn.bundle import Bundle
-    from edgesnn.program import Program
     from edgesnn.quantize.conversion import Converted
     from edgesnn.quantize.float_net import FloatNet
 
 _COMPARED = 20
 """Recordings on which every spike is compared; answers are, on all."""
-_LONGEST_STEPS = 2000
 _WEIGHTS = ("8", "14", "auto")
 _ENOUGH = 0.95
 """Share of spikes equal to the float network's, in any layer, below which auto tries more bits."""
@@ -93,7 +91,7 @@ def import_net(given: Given) -> None:
         raise InputError(f"--weights {shown(given['weights'])} is none; give {', '.join(_WEIGHTS)}")
     if given["readout"] not in READOUTS:
         raise InputError(f"--readout {shown(given['readout'])} is none; give {', '.join(READOUTS)}")
-    check_plain(path)
+    check_read(path, "")
     fed = input_typed(given["input"])
     for option in ("calibrate", "tune"):
         if fed.kind != "events" and given[option] is not None:
@@ -118,7 +116,7 @@ def import_net(given: Given) -> None:
     labels = _labels(given["labels"], int(np.prod(net.shapes()[net.stages[-1].name])))
     trained = net if given["tune"] is None else _tuned(net, out.stem, given)
     made, clips = _converted(trained, out.stem, given)
-    answers = _answers(net, made.program, clips) if clips else None
+    answers = answers_on(net, made.program, clips) if clips else None
     bundle = _saved(out, made, labels, net, answers, given)
     report = {
         "bundle": str(out),
@@ -162,7 +160,7 @@ def _converted(
             break
         if clips is None:
             folder = given["calibrate"]
-            clips = [] if folder is None else _clips(folder, made)
+            clips = [] if folder is None else labelled_clips(folder, made)
         shown_to = [x for x, _ in clips[:_COMPARED]] or [random_clip(made)]
         tried.append(compared(net, made, shown_to))
         if _worst(tried[-1]) >= _ENOUGH:
@@ -185,7 +183,7 @@ def _tuned(net: FloatNet, name: str, given: Given) -> FloatNet:
     except ImportError as error:
         raise MissingDependency('--tune needs torch: pip install ".[train]"') from error
     untrained = converted(net, name=name, step_us=given["step_us"], highest=given["highest"])
-    clips, epochs = _clips(given["tune"], untrained), given["epochs"] or _EPOCHS
+    clips, epochs = labelled_clips(given["tune"], untrained), given["epochs"] or _EPOCHS
     found = tuned(net, clips, epochs=epochs, tell=lambda line: print(line, file=sys.stderr))
     times = "once" if epochs == 1 else f"{epochs} times"
     note = f"weights were trained on {len(clips):,} recordings, {times} through"
@@ -200,66 +198,22 @@ def _worst(made: Converted) -> float:
 def _labels(path: Path | None, classes: int) -> tuple[str, ...]:
     if path is None:
         return tuple(f"class {i}" for i in range(classes))
-    check_plain(path)
+    check_read(path, "--labels")
     try:
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        text = path.read_text("utf-8-sig")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise InputError(f"--labels {path} is no text") from error
     except OSError as error:
         raise InputError(f"--labels {path} cannot be read: {error.strerror}") from error
     if len(lines) != classes:
         raise InputError(f"--labels {path} names {len(lines)} classes; the network has {classes}")
+    if comma := next((line for line in lines if "," in line), None):
+        raise InputError(
+            f"--labels {path}: {shown(comma[:40])!r} has a comma, and the exported graph lists the "
+            "names with commas between them"
+        )
     return tuple(shown(line) for line in lines)
-
-
-def _clips(folder: Path, made: Converted) -> list[tuple[NDArray[np.uint8], int]]:
-    """Return x over time and the class of each recording that labels.csv lists."""
-    from edgesnn.measure.evaluate import read_labels, slice_recording
-    from edgesnn.senses.encoder import Encoder
-    from edgesnn.sources.reading import read_recording
-
-    program = made.program
-    spec = encoder_of(program)
-    encoder = Encoder(spec, program.input_shape, spec.sensor)
-    found = []
-    for recording in read_labels(folder, int(np.prod(program.output_shape))):
-        events = read_recording(recording.path, spec.sensor).in_memory()
-        steps = islice(slice_recording(events, program), _LONGEST_STEPS)
-        found.append((np.stack([encoder.encode(step.events) for step in steps]), recording.label))
-    return found
-
-
-def _answers(
-    net: FloatNet, program: Program, clips: list[tuple[NDArray[np.uint8], int]]
-) -> dict[str, Any]:
-    """Return how often the float and the integer network are right, and how often they agree.
-
-    The answer is the class with the most output over a recording, whatever the readout.
-    """
-    from edgesnn.hardware.events import EventsModel, can_run
-    from edgesnn.hardware.reference import Reference
-
-    last = net.stages[-1].name
-    stream = (EventsModel if can_run(program) else Reference)(program).stream()
-    right = {"float": 0, "integer": 0}
-    same = 0
-    for xs, label in clips:
-        stream.reset()
-        sums = sum((stream.step(x).ravel().astype(np.int64) for x in xs), np.int64(0))
-        told = {
-            "float": int(net.run(xs)[last].reshape(len(xs), -1).sum(0).argmax()),
-            "integer": int(np.argmax(sums)),
-        }
-        same += told["float"] == told["integer"]
-        for which, answer in told.items():
-            right[which] += answer == label
-    n = len(clips)
-    return {
-        "n": n,
-        "float_right": right["float"] / n,
-        "integer_right": right["integer"] / n,
-        "same_answer": same / n,
-    }
 
 
 def _saved(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from edgesnn.app import App, load_app, sample_path
 from edgesnn.cli.parsing import Given, was_given
 from edgesnn.errors import InputError
-from edgesnn.measure.profile import profile, side
+from edgesnn.measure.profile import STEPS, profile, side
 from edgesnn.measure.tables import percent, print_json, show, table_of
-from edgesnn.sources.catalog import LIVE
+from edgesnn.sources.catalog import LIVE, PACE
 
 if TYPE_CHECKING:  # imported where `profile` measures the time of starting
     from rich.table import Table
@@ -52,7 +52,7 @@ def show_profile(given: Given) -> None:
         named,
         opened,
         given["backend"],
-        given["steps"],
+        given["steps"] or STEPS,
         given["energy"],
         given["cells"],
         (given["duration"] or _LIVE_S) if given["live"] else None,
@@ -70,7 +70,8 @@ def show_profile(given: Given) -> None:
     show(_stages(report))
     if given["live"]:
         _show_live(report)
-    print(f"synaptic operations and spikes, means of {report['counted_steps']} steps")
+    counted = report["counted_steps"]
+    print(f"synaptic operations and spikes, means of {counted} steps that the network took")
     show(_work(report))
     memory, start = report["peak_memory_bytes"], report["startup_ms"]
     print(
@@ -83,7 +84,7 @@ def show_profile(given: Given) -> None:
     if memory is not None:
         print(f"peak memory {memory / 2**20:.0f} MiB")
     if given["energy"]:
-        _show_energy(report["energy"], report["steps_per_decision"])
+        _show_energy(report["energy"], report["network_steps_per_decision"])
     if plot is not None:
         print(f"drawn: {plot}")
 
@@ -98,7 +99,17 @@ def _refuse(given: Given) -> None:
             f"--duration {duration_s:g} is no time to run; give seconds above 0, up to "
             f"{_LONGEST_S:.0e}"
         )
+    if given["steps"] is not None:
+        for other, instead in (("live", "runs for --duration seconds"), ("compare", "has its own")):
+            if given[other]:
+                raise InputError(f"--{other} {instead}; leave --steps out")
     if not given["live"]:
+        for option in PACE:
+            if was_given(given.get(option.key)):
+                raise InputError(
+                    f"{option.name} is for --live: a recording is measured as fast as it can be "
+                    "played, again and again"
+                )
         for entry in LIVE:
             if was_given(given[entry.option.key]):
                 raise InputError(f"{entry.option.name} is live; give --live with it")

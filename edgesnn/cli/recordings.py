@@ -18,11 +18,13 @@ from edgesnn.measure.evaluate import evaluate
 from edgesnn.measure.tables import print_saved, right, show, table_of
 from edgesnn.options import Option
 from edgesnn.sources.catalog import UNSAID
+from edgesnn.sources.wanted import check_takes_events
 
 
 def _report(
     bundle: Bundle, model: Model, data: Path, rule: ExitRule | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
+    check_takes_events(bundle, "a folder of recordings of events, which this command measures on,")
     if not isinstance(bundle.readout, ReadoutSpec | TrialSpec):
         raise InputError(f"{bundle.program.name} does not tell classes of recordings")
     carried = bool(given["carry_state"])

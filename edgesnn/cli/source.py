@@ -122,8 +122,8 @@ def _speed(text: str | None) -> float:
         speed = math.nan
     if not 1e-6 <= speed <= 1e6:
         raise InputError(
-            f"--speed {text} is no speed; give a number above 0 (1.0 is real time, a millionth the "
-            "slowest) or max"
+            f"--speed {text} is no speed; give a number from a millionth to a million (1.0 is real "
+            "time) or max"
         )
     return speed
 

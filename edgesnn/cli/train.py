@@ -15,7 +15,7 @@ from edgesnn.options import Option
 _COMMON = (
     Option("--out", "Folder of checkpoints and log.", Path, default=..., metavar="DIR"),
     Option("--resume", "Go on from OUT/last.pt.", bool, default=False),
-    Option("--seed", "Of everything random.", int, default=0, least=0),
+    Option("--seed", "Of everything random.", int, default=0, least=0, most=2**31 - 1),
 )
 
 
@@ -56,6 +56,12 @@ def train_app(name: str, out: Path, **options: Any) -> None:
             raise InputError(f"{option.name} {path} is not a folder")
         if option.metavar != "DIR" and not path.is_file():
             raise InputError(f"{option.name} {path} is not a file")
+    began = sorted(given["out"].glob("last.pt")) or sorted(given["out"].glob("*/last.pt"))
+    if began and not given["resume"]:
+        raise InputError(
+            f"--out {given['out']} holds a training ({began[0]}): go on with it with --resume, or "
+            "give another folder"
+        )
     for package in training.packages:
         if importlib.util.find_spec(package) is None:
             raise MissingDependency(
@@ -64,7 +70,12 @@ def train_app(name: str, out: Path, **options: Any) -> None:
     line = f"edgesnn train {app.name}"
     named = f" --model {given['model']}" if given.get("model") else ""
     card = {"task": app.summary, "licence": "", "recipe": line + named}
-    bundle = training.train(given["out"], card, given)
+    try:
+        bundle = training.train(given["out"], card, given)
+    except OSError as error:
+        if error.filename is None or Path(error.filename) != given["out"]:
+            raise
+        raise InputError(f"--out {given['out']} cannot be made: {error.strerror}") from error
     for row in bundle.card.get("accuracy", []):
         print(f"{row['data']}: {row['accuracy']:.1%} of {row['n']}, integer program, streamed")
     path = given["out"] / f"{bundle.program.name}.json"

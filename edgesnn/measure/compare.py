@@ -20,12 +20,16 @@ _WARM = 20
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """What is compared. inputs: x of successive steps; after the last comes the first again."""
+    """What is compared. inputs: x of successive steps; after the last comes the first again.
+
+    begins: for each, whether the network is reset before it.
+    """
 
     backend: str
     bundle: Bundle
     model: Model
     inputs: list[Tensor]
+    begins: list[bool]
 
 
 def compared(a: Side, b: Side, blocks: int = BLOCKS) -> dict[str, Any]:
@@ -38,12 +42,12 @@ def compared(a: Side, b: Side, blocks: int = BLOCKS) -> dict[str, Any]:
     sides = (a, b)
     streams = [side.model.stream() for side in sides]
     for side, stream in zip(sides, streams, strict=True):
-        _block(stream, side.inputs, 0, _WARM)
+        _block(stream, side, 0, _WARM)
     times = np.zeros((blocks, 2))
     for block in range(blocks):
         # who is first changes too: what one leaves behind in the caches meets the other
         for i in (0, 1) if block % 2 == 0 else (1, 0):
-            times[block, i] = _block(streams[i], sides[i].inputs, block * BLOCK, BLOCK)
+            times[block, i] = _block(streams[i], sides[i], block * BLOCK, BLOCK)
     ratios = np.sort(times[:, 1] / times[:, 0])
     reach = 1.96 * math.sqrt(blocks) / 2
     low, high = (
@@ -71,11 +75,14 @@ def _told(side: Side, times: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str,
     }
 
 
-def _block(stream: Stream, inputs: list[Tensor], first: int, steps: int) -> int:
-    """Return the nanoseconds that so many steps take."""
-    chosen = [inputs[(first + n) % len(inputs)] for n in range(steps)]
+def _block(stream: Stream, side: Side, first: int, steps: int) -> int:
+    """Return the nanoseconds that so many steps take, with the resets before them."""
+    places = [(first + n) % len(side.inputs) for n in range(steps)]
+    chosen = [(side.inputs[at], side.begins[at]) for at in places]
     began = time.perf_counter_ns()
-    for x in chosen:
+    for x, begins in chosen:
+        if begins:
+            stream.reset()
         stream.step(x)
     return time.perf_counter_ns() - began
 

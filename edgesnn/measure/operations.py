@@ -41,9 +41,11 @@ class LayerWork:
 
 
 def count_work(
-    program: Program, inputs: Sequence[Tensor]
+    program: Program, inputs: Sequence[Tensor], begins: Sequence[bool] = ()
 ) -> tuple[list[LayerWork], dict[str, list[int]]]:
     """Run a program over inputs x, from the initial state.
+
+    begins: for each input, whether it finds the network in its initial state again.
 
     Returns the work of each layer, and the spikes of each in every step.
     """
@@ -58,7 +60,9 @@ def count_work(
     over_time: dict[str, list[int]] = {name: [] for name, nodes in neurons_of.items() if nodes}
     fired = dict.fromkeys(fans, 0)
     state = initial_state(program)
-    for x in inputs:
+    for at, x in enumerate(inputs):
+        if at < len(begins) and begins[at]:
+            state = initial_state(program)
         outputs, state = trace(program, x, state)
         for layer in layers:
             name = layer.name

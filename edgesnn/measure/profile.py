@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edgesnn.errors import InputError
 from edgesnn.stream.meter import LatencyMeter
 
 if TYPE_CHECKING:  # imported when the time of starting is measured
@@ -32,26 +33,29 @@ COUNTED = 200  # steps whose operations are counted
 
 
 class StageMeter:
-    """A pipeline probe: a histogram per stage, and the inputs of the first steps.
+    """A pipeline probe: a histogram per stage, and the inputs of the network's first steps.
 
-    inputs: uint8 arrays, at most COUNTED. first_step_ns: `time.monotonic_ns()` after the first
-    step; 0 before.
+    inputs: uint8 arrays, at most COUNTED. begins: for each, whether the network was reset before
+    it. steps: how many it took. first_step_ns: `time.monotonic_ns()` after the first; 0 before.
     """
 
     def __init__(self) -> None:
         self.stages = {name: LatencyMeter() for name in STAGES}
         self.inputs: list[Tensor] = []
-        self.first_step_ns = 0
+        self.begins: list[bool] = []
+        self.steps = self.first_step_ns = 0
 
     def stage(self, name: str, elapsed_ns: int) -> None:
         """Take one duration."""
         self.stages[name].add(elapsed_ns)
 
-    def step(self, x: Tensor, y: Tensor) -> None:
+    def step(self, x: Tensor, y: Tensor, begins: bool) -> None:
         """Keep the inputs whose operations are counted later."""
+        self.steps += 1
         if len(self.inputs) < COUNTED:
             self.first_step_ns = self.first_step_ns or time.monotonic_ns()
             self.inputs.append(x.copy())
+            self.begins.append(begins)
 
 
 class _Decisions:
@@ -116,8 +120,10 @@ def profile(
         duration_s=steps * step_s if live_s is None else live_s,
         probe=meter,
     )
+    if not meter.steps:
+        raise InputError(f"{summary.source} gave nothing to measure: the network took no step")
     memory = peak_memory_bytes()
-    work = _work(bundle.program, meter.inputs)
+    work = _work(bundle.program, meter)
     answers = told.count if summary.answers is None else summary.answers
     report = {
         "model": summary.model,
@@ -135,6 +141,7 @@ def profile(
         },
         "peak_memory_bytes": memory,
         "steps_per_decision": summary.steps / answers if answers else None,
+        "network_steps_per_decision": meter.steps / answers if answers else None,
         **work,
     }
     if live_s is not None:
@@ -143,7 +150,7 @@ def profile(
             **{name: getattr(summary, name) for name in _LIVE},
         }
     if energy:
-        report["energy"] = _energy(bundle.program, model, meter.inputs, report)
+        report["energy"] = _energy(bundle.program, model, meter, report)
     return report
 
 
@@ -176,11 +183,11 @@ def side(
         duration_s=duration_s,
         probe=meter,
     )
-    return Side(backend_name, bundle, model, meter.inputs)
+    return Side(backend_name, bundle, model, meter.inputs, meter.begins)
 
 
 def _energy(
-    program: Program, model: Model, inputs: list[Tensor], work: dict[str, Any]
+    program: Program, model: Model, meter: StageMeter, work: dict[str, Any]
 ) -> dict[str, Any]:
     from edgesnn.measure.energy import estimates, neurons_of, per_decision
     from edgesnn.measure.power import measured
@@ -191,26 +198,28 @@ def _energy(
         """Step over the inputs again and again; return how many steps it took."""
         steps, until = 0, time.monotonic() + seconds
         while time.monotonic() < until:
-            for x in inputs:
+            for x, begins in zip(meter.inputs, meter.begins, strict=True):
+                if begins:
+                    stream.reset()
                 stream.step(x)
-            steps += len(inputs)
+            steps += len(meter.inputs)
         return steps
 
     found = {"measured": measured(run_for), **estimates(work, neurons_of(program))}
-    return per_decision(found, work["steps_per_decision"])
+    return per_decision(found, work["network_steps_per_decision"])
 
 
-def _work(program: Program, inputs: list[Tensor]) -> dict[str, Any]:
+def _work(program: Program, meter: StageMeter) -> dict[str, Any]:
     from edgesnn.measure.operations import count_work, neurobench
 
-    layers, over_time = count_work(program, inputs)
+    layers, over_time = count_work(program, meter.inputs, meter.begins)
     totals = {
         f"{which}_{kind}": sum(getattr(layer, which) for layer in layers if layer.kind == kind)
         for which in ("effective", "dense")
         for kind in ("ACs", "MACs")
     }
     return {
-        "counted_steps": len(inputs),
+        "counted_steps": len(meter.inputs),
         "spikes_per_step": sum(layer.spikes for layer in layers),
         "operations_per_step": totals,
         "layers": [asdict(layer) for layer in layers],

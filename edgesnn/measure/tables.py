@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+_WIDEST, _LONGEST_WORD = 1000, 24
+
+
 def print_json(report: Any) -> None:
     """Print a report on one line, in UTF-8 whatever the locale."""
     print(json.dumps(report, ensure_ascii=False), file=in_utf8(sys.stdout))
@@ -50,8 +53,16 @@ def table_of(words: list[str], numbers: list[str]) -> Table:
 def show(table: Table) -> None:
     """Print a table; its cells are text, not markup."""
     from rich.console import Console
+    from rich.measure import Measurement
 
     console = Console(highlight=False, markup=False, emoji=False)
+    # In a narrow terminal lines run over: names and numbers that were cut would be lost.
+    for column in table.columns:
+        if not column.no_wrap:
+            words = [word for cell in (column.header, *column.cells) for word in str(cell).split()]
+            column.min_width = min(max(map(len, words), default=0), _LONGEST_WORD)
+    wide = console.options.update(width=_WIDEST)
+    console.width = max(console.width or 80, Measurement.get(console, wide, table).minimum + 2)
     with console.capture() as drawn:
         console.print(table)
     print(drawn.get(), end="")

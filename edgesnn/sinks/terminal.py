@@ -60,7 +60,8 @@ def _can_show(text: str, out: TextIO) -> bool:
 def summary_lines(summary: Summary) -> list[str]:
     """Say in a few lines how a run went."""
     latency = summary.latency_us
-    told = "not measured: nothing was waited for (--speed max)"
+    why = "nothing was waited for (--speed max)" if summary.steps else "no step was taken"
+    told = f"not measured: {why}"
     if latency is not None:
         milliseconds = [latency.p50 / 1e3, latency.p99 / 1e3, latency.max / 1e3]
         told = "p50 {:.2f} ms, p99 {:.2f} ms, max {:.2f} ms".format(*milliseconds)
@@ -237,8 +238,8 @@ class TerminalView:
         shown = None
         try:
             while not self._closing.wait(1 / REFRESH_HZ):
-                width, height = os.get_terminal_size(self._out.fileno())
-                size = (width, height)
+                told = os.get_terminal_size(self._out.fileno())
+                width, height = size = told.columns or 80, told.lines or 24  # 0: not told
                 self._heed(self._keys.pressed())
                 if self._state != "paused":
                     shown = monitor.latest()

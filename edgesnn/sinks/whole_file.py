@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from edgesnn.errors import InputError, RunError
@@ -51,4 +51,5 @@ def whole_file(path: Path, option: str) -> Iterator[Path]:
             f"{option} {shown(str(path))} cannot be written: {error.strerror or error}"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # of a file system that cannot be written to, too
+            part.unlink()

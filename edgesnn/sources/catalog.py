@@ -116,7 +116,7 @@ UNSAID = (
     ),
 )
 """What is to be said of a recording that does not say it itself."""
-PLAYING = (
+PACE = (
     Option(
         "--speed",
         "Of a recording: 1.0 is real time, 0.25 slow, max.",
@@ -124,8 +124,9 @@ PLAYING = (
         panel=PANEL,
     ),
     Option("--loop", "Play the recording again.", bool, default=False, panel=PANEL),
-    *UNSAID,
 )
+"""How a recording is played."""
+PLAYING = (*PACE, *UNSAID)
 """What is to be said of a recording."""
 
 

@@ -29,17 +29,28 @@ class Found:
         return kept.read(0, len(kept))
 
 
-def check_plain(path: Path) -> None:
-    """Raise InputError unless there is a plain file: no folder, pipe or device."""
+def check_read(path: Path, what: str = "") -> None:
+    """Raise InputError unless there is a plain file: no folder, pipe or device.
+
+    what: the option that names it, for the sentence.
+    """
+    told = f"{what} {path}".strip()
     if path.is_dir():
-        raise InputError(f"{path} is a folder; give one file of it")
+        raise InputError(f"{told} is a folder; give one file of it")
     if not path.exists():
         raise InputError(f"there is no file {path}")
     if not path.is_file():
+        raise InputError(f"{told} is a pipe or a device; copy it to a file")
+
+
+def check_plain(path: Path) -> None:
+    """The same of what is played."""
+    if path.exists() and not path.is_file() and not path.is_dir():
         raise InputError(
             f"{path} is a pipe or a device, and only files are played; copy it to one, or give "
             "raw sound to --stdin"
         )
+    check_read(path)
 
 
 def check_counts_us(path: Path, unit: str | None, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,7 +33,8 @@ def npz_from_events(
             _write_archive(raw, stored(events), numbers)
         part.replace(path)
     except BaseException:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # of a file system that cannot be written to, too
+            part.unlink()
         raise
 
 

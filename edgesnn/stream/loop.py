@@ -61,6 +61,7 @@ class Loop:
             bundle.encoder, program.input_shape, source.size, program.step_us
         )
         self._stream = model.stream()
+        self._at_start = True  # whether the network was reset and has not stepped since
         self._readout = open_readout(bundle.readout, rule)
         self._decision = self._readout.held
         self._sinks = sinks
@@ -153,6 +154,7 @@ class Loop:
         """
         self._tell(self._readout.finish(self._end_us), None)
         self._stream.reset()
+        self._at_start = True
 
     def _past(self, t_us: int | None) -> bool:
         """Whether a time of the recording lies beyond what is to be played of it."""
@@ -168,6 +170,7 @@ class Loop:
         turn, y = self._readout.turn(self._encoder.used), None
         if turn == "reset":
             self._stream.reset()
+            self._at_start = True
         if turn == "skip":
             self._rested += 1
         else:
@@ -186,7 +189,8 @@ class Loop:
             for name, i in (("encode", 0), ("step", 1), ("readout", 2), ("show", 3)):
                 self._probe.stage(name, times[i + 1] - times[i])
             if y is not None:
-                self._probe.step(x, y)
+                self._probe.step(x, y, self._at_start)
+        self._at_start = self._at_start and y is None
 
     def _tell(self, change: Decision | None, latency_ns: int | None) -> None:
         if change is not None:
@@ -245,7 +249,7 @@ class Loop:
             dropped=self.ring.dropped_events,
             late=self._slicer.late,
             steps=self._counts.steps,
-            latency_us=self._latency.percentiles() if self._paced else None,
+            latency_us=self._latency.percentiles() if self._paced and self._counts.steps else None,
             realtime_factor=self._covered_us * 1e3 / max(self._spent_ns, 1),
             decision=self._answers[-1] if self._answers and not held_s else held,
             steps_rested=self._rested,

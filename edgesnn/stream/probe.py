@@ -18,6 +18,9 @@ class Probe(Protocol):
         """
         ...
 
-    def step(self, x: Tensor, y: Tensor) -> None:
-        """See the input and the output of a step; neither may be kept or changed."""
+    def step(self, x: Tensor, y: Tensor, begins: bool) -> None:
+        """See the input and the output of a step; neither may be kept or changed.
+
+        begins: whether the network was reset before it. Steps in which it rests are not told.
+        """
         ...

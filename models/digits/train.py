@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from ..checkpoints import (
     LAST,
+    check_same,
     descend,
     go_on_with,
+    load_weights,
     read_checkpoint,
     tell,
     trainers,
@@ -64,7 +66,8 @@ def train(
     saved: dict[str, Any] = {"updates": 0}
     if resume and (out / LAST).exists():
         saved = network_checkpoint(out / LAST)
-        net.load_state_dict(saved["net"])
+        check_same(out / LAST, saved, {"recipe": asdict(recipe), "whole": whole})
+        load_weights(net, saved["net"], out / LAST, "a digit network")
         if hint is not None:
             hint.load_state_dict(saved["hint"])
         torch.set_rng_state(saved["random"][0])
@@ -93,6 +96,7 @@ def train(
                         "net": net.state_dict(),
                         "hint": {} if hint is None else hint.state_dict(),
                         "updates": update,
+                        "whole": whole,
                         "recipe": asdict(recipe),
                         "random": (torch.get_rng_state(), digits.random_state()),
                         "shape": asdict(net.shape),

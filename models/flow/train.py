@@ -22,6 +22,7 @@ from edgesnn.errors import InputError
 
 from ..checkpoints import (
     LAST,
+    check_same,
     descend,
     go_on_with,
     tell,
@@ -154,6 +155,7 @@ def train(
                 f"{out / LAST} is of an older recipe, or another stage; train in another folder, "
                 "with --start to begin with it"
             )
+        check_same(out / LAST, saved, {"recipe": asdict(recipe)})
         net.load_state_dict(saved["net"])
         go_on_with(saved, optimiser, schedule)
         if mean is not None:

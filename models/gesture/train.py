@@ -21,8 +21,10 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ..checkpoints import (
     LAST,
+    check_same,
     descend,
     go_on_with,
+    load_weights,
     read_checkpoint,
     tell,
     trainers,
@@ -161,7 +163,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     net = GestureNet()
     if start is not None:
-        net.load_state_dict(gesture_checkpoint(start)["net"])
+        load_weights(net, gesture_checkpoint(start)["net"], start, "the gesture network")
     optimiser = torch.optim.AdamW(
         net.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay
     )
@@ -171,7 +173,8 @@ def train(
     done = 0
     if resume and (out / LAST).exists():
         saved = gesture_checkpoint(out / LAST)
-        net.load_state_dict(saved["net"])
+        load_weights(net, saved["net"], out / LAST, "the gesture network")
+        check_same(out / LAST, saved, {"recipe": asdict(recipe)})
         go_on_with(saved, optimiser, schedule)
         done = saved["updates"]
     stream = ClipStream(shards, recordings, recipe)

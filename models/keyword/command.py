@@ -32,7 +32,7 @@ TRAINING = Training(
         Option("--words", "More words, WORD/*.wav.", Path, metavar="DIR"),
         Option("--noise", "Sounds to mix in.", Path, metavar="DIR"),
         Option("--portable", "Neurons as Loihi has them, one threshold a layer.", bool),
-        Option("--epochs", "Times through the data.", int, least=1),
+        Option("--epochs", "Times through the data, both stages together.", int, least=2),
     ),
     train=_train,
 )

@@ -20,8 +20,10 @@ from edgesnn.senses.hearing import HearingSpec
 
 from ..checkpoints import (
     LAST,
+    check_same,
     descend,
     go_on_with,
+    load_weights,
     read_checkpoint,
     tell,
     trainers,
@@ -86,7 +88,8 @@ def train(
     saved: dict[str, Any] = {"epochs": 0}
     if resume and (out / LAST).exists():
         saved = keyword_checkpoint(out / LAST)
-        net.load_state_dict(saved["net"])
+        check_same(out / LAST, saved, {"recipe": asdict(recipe), "labels": list(material.labels)})
+        load_weights(net, saved["net"], out / LAST, "the keyword network")
         torch.set_rng_state(saved["random"])
     began, first = time.monotonic(), 0
     for stage in recipe.stages:

@@ -18,7 +18,7 @@ import pytest
 from contract_backends import BUILT
 
 import edgesnn
-from edgesnn.bundle import load_bundle
+from edgesnn.bundle import list_bundles, load_bundle
 from edgesnn.cli.commands import COMMANDS
 from edgesnn.cli.main import run_line, with_bare_devices
 from edgesnn.events import events_from_arrays
@@ -105,7 +105,14 @@ def test_version_and_help_teach(line: Run) -> None:
         (("run", "gesture", "--camera", "--loop"), "--loop is for recordings and --camera is live"),
         (("run", "gesture", "--speed", "fast"), "--speed fast is no speed"),
         (("run", "gesture", "--speed", "0"), "--speed 0 is no speed"),
+        (("run", "gesture", "--speed", "1e7"), "give a number from a millionth to a million"),
         (("run", "gesture", "--sensor", "128"), "--sensor 128 is no size"),
+        (("profile", "gesture", "--live", "--steps", "9"), "--live runs for --duration seconds"),
+        (("profile", "gesture", "--compare", "events", "--steps", "9"), "leave --steps out"),
+        (("profile", "gesture", "--speed", "2"), "--speed is for --live"),
+        (("profile", "gesture", "--loop"), "--loop is for --live"),
+        (("train", "keyword", "--out", "a", "--data", ".", "--epochs", "1"), "--epochs"),
+        (("train", "digits", "--out", "a", "--data", ".", "--seed", "9" * 20), "--seed"),
         (("run", "gesture", "--duration", "-1"), "--duration -1 is no time"),
         (("run", "gesture", "--record", "a.mp4"), "must end in .aedat4 or .npz"),
         (("run", "gesture", "--model", "nowhere"), "nowhere"),
@@ -119,6 +126,26 @@ def test_bad_lines_get_one_sentence(line: Run, typed: tuple[str, ...], found: st
     assert (code, out) == (2, "")
     sentence = err.splitlines()[-1]
     assert sentence.startswith("edgesnn: ") and found in sentence
+
+
+def test_narrow_terminals_lose_no_name_and_no_number(
+    line: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {}
+    for columns in ("200", "30", "0"):
+        monkeypatch.setenv("COLUMNS", columns)
+        told[columns] = set(line("models")[1].split())
+    assert {*list_bundles(), "99.4", "112"} <= told["30"]
+    assert {*list_bundles(), "99.4", "112"} <= told["0"]
+
+
+def test_a_training_is_not_begun_where_another_lies(line: Run, tmp_path: Path) -> None:
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "last.pt").write_bytes(b"hours of work")
+    for out in (tmp_path, tmp_path / "first"):
+        code, _, err = line("train", "flow", "--out", str(out), "--updates", "1")
+        assert code == 2 and f"--out {out} holds a training" in err
+    assert (tmp_path / "first" / "last.pt").read_bytes() == b"hours of work"
 
 
 def test_bad_files_get_one_sentence(line: Run, model: str, clip: str, tmp_path: Path) -> None:

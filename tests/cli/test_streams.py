@@ -30,6 +30,16 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
+def test_a_run_without_a_step_has_no_latency(tmp_path: Path) -> None:
+    done = shell("edgesnn run keyword --stdin --json </dev/null", tmp_path)
+    summary = json.loads(done.stdout.splitlines()[-1])
+    assert summary["steps"] == 0 and summary["latency_us"] is None
+    plain = shell("edgesnn run keyword --stdin </dev/null", tmp_path).stdout.decode()
+    assert "latency  not measured: no step was taken" in plain
+    done = shell("edgesnn profile keyword --live --stdin --duration 1 </dev/null", tmp_path)
+    assert done.returncode == 2 and b"gave nothing to measure" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [

@@ -8,6 +8,7 @@ import numpy as np
 import programs
 import pytest
 
+from edgesnn.app import load_app, sample_path
 from edgesnn.bundle import Bundle
 from edgesnn.cli.main import run_line
 from edgesnn.errors import InputError
@@ -69,6 +70,26 @@ def test_every_spike_is_counted_whoever_makes_it() -> None:
         assert neurobench(program, [work], over_time)["ActivationSparsity"] == 1 - share
 
 
+def test_a_network_that_is_reset_is_counted_from_its_initial_state() -> None:
+    """Neurons that fire once would stay fired for ever."""
+    tensors = {"w": np.ones((4, 16), np.int8), "theta": np.full(4, 10, np.int32)}
+    nodes = (Layer("h", "x", "w", op="linear"), Fire("f", "h", "theta"))
+    program = Program("p", 1000, (1, 4, 4), 1, nodes, "f", tensors)
+    lit = np.ones((1, 4, 4), np.uint8)
+    assert count_work(program, [lit] * 4)[1] == {"h": [4, 0, 0, 0]}
+    begins = [True, False, True, False]
+    assert count_work(program, [lit] * 4, begins)[1] == {"h": [4, 0, 4, 0]}
+
+
+def test_digits_are_counted_trial_by_trial() -> None:
+    """What a picture costs does not depend on how many are played."""
+    few, many = (profiled("mnist", sample_path(load_app("digits")), steps=n) for n in (400, 1600))
+    assert few["counted_steps"] < many["counted_steps"] <= COUNTED
+    assert many["spikes_per_step"] == pytest.approx(few["spikes_per_step"], rel=0.2)
+    for report in (few, many):
+        assert report["network_steps_per_decision"] < 0.2 * report["steps_per_decision"]
+
+
 def test_operations_by_hand() -> None:
     weight = np.ones((2, 1, 3, 3))
     weight[1, 0, 1, 1] = 0
@@ -128,7 +149,9 @@ def test_the_probe_keeps_copies_of_the_first_inputs_only() -> None:
     meter, x = StageMeter(), np.zeros((2, 4, 4), np.uint8)
     for number in range(COUNTED + 5):
         x[:] = number % 7
-        meter.step(x, np.zeros(1, np.int32))
+        meter.step(x, np.zeros(1, np.int32), number % 9 == 0)
+    assert (len(meter.inputs), meter.steps) == (COUNTED, COUNTED + 5)
+    assert meter.begins == [number % 9 == 0 for number in range(COUNTED)]
     assert len(meter.inputs) == COUNTED and meter.inputs[3].max() == 3
     meter.stage("step", 5000)
     assert meter.stages["step"].count == 1 and meter.stages["read"].count == 0

@@ -168,7 +168,7 @@ def recordings(folder: Path, count: int = 3) -> Path:
 
 def test_the_command_tells_writes_and_what_it_wrote_runs(tmp_path: Path, capsys) -> None:
     names = tmp_path / "labels.txt"
-    names.write_text("a\nb\nc\nd\ne\n")
+    names.write_text("a\nb\nc\nd\ne\n", "utf-8-sig")  # as editors on Windows write it
     out = tmp_path / "mine.json"
     line = ["import", str(graph(tmp_path / "a.nir")), "--out", str(out), "--labels", str(names)]
     data = recordings(tmp_path / "data")
@@ -269,9 +269,22 @@ def test_damaged_files_are_one_sentence(tmp_path: Path, share: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [("a,1\nb\nc\nd\ne\n", "has a comma"), ("a\nb\n", "names 2 classes; the network has 5")],
+)
+def test_labels_that_are_none(tmp_path: Path, monkeypatch, text, message, capsys) -> None:
+    path = graph(tmp_path / "a.nir")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labels.txt").write_text(text)
+    line = ["import", str(path), "--out", "mine.json", "--labels", "labels.txt"]
+    refused(line, message, capsys)
+
+
+@pytest.mark.parametrize(
     ("typed", "message"),
     [
         (["--out", "a.txt"], "give NAME.json"),
+        (["--labels", "/dev/null"], "--labels /dev/null is a pipe or a device; copy it to a file"),
         (["--out", "a b.json"], "give NAME.json"),
         (["--reset", "half"], "--reset half is none"),
         (["--convention", "ours"], "--convention ours is none"),

@@ -59,6 +59,7 @@ def test_an_image_is_one_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str
     """A bright bar in the lower third: the third class, whose spikes are counted over the trial."""
     words = ["--input", "image:28x28", "--readout", "trial", "--steps", "8"]
     out = imported(tmp_path, 784, *words)
+    assert load_app(out).sources == ("--webcam", "--file")
     bundle = load_bundle(out)
     assert bundle.latency is not None and (bundle.latency.size, bundle.latency.steps) == (28, 8)
     assert bundle.program.input_shape == (2, 28, 28)
@@ -85,6 +86,12 @@ def test_sound_is_heard_by_as_many_bands(
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[-1]["events"] > 100
     assert any(line.get("label", "").startswith("class ") for line in lines)
+    assert load_app(out).sources == ("--mic", "--stdin", "--file")
+    assert run_line(["run", out, "--webcam", "0"]) == 2
+    assert "takes no --webcam; it takes --mic, --stdin, --file" in capsys.readouterr().err
+    (tmp_path / "labels.csv").write_text("file,label\na.wav,0\n")
+    assert run_line(["eval", out, "--data", str(tmp_path)]) == 2
+    assert "takes sound, and a folder of recordings of events" in capsys.readouterr().err
 
 
 def test_recordings_are_judged_by_trials(
@@ -127,7 +134,7 @@ def test_an_import_that_is_stopped_leaves_nothing(
     def stop(*given: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(import_net, "_answers", stop)
+    monkeypatch.setattr(import_net, "answers_on", stop)
     words = ["--input", "events:6x5", "--calibrate", str(tmp_path / "data")]
     net, out = dense(tmp_path / "a.nir", 30), str(tmp_path / "mine.json")
     with contextlib.suppress(KeyboardInterrupt):

@@ -26,6 +26,7 @@ from edgesnn.program import (  # noqa: E402
     Program,
     Upsample,
 )
+from edgesnn.quantize.nir_read import read_nir  # noqa: E402
 from edgesnn.quantize.nir_write import nir_graph  # noqa: E402
 
 
@@ -112,6 +113,20 @@ def test_the_gesture_network_is_written_exactly(tmp_path: Path) -> None:
     back = nir.read(out, type_check=False)
     assert back.metadata["program_sha256"] == program.sha256
     assert np.array_equal(played(back, xs), run_sequence(program, xs))
+
+
+@pytest.mark.parametrize("name", ["gesture", "keyword", "keyword_portable"])
+def test_what_is_exported_is_read_back(name: str) -> None:
+    """Taps and delays are maps that a Scale adds up, also where the sums are the output."""
+    program = load_bundle(name).program
+    net = read_nir(nir_graph(program)[0], step_us=program.step_us)
+    xs = load_bundle(name).parity["x"]
+    found, wanted = net.run(xs)[net.stages[-1].name], run_sequence(program, xs)
+    if name == "gesture":
+        assert np.array_equal(found, wanted)
+    else:  # leaks of potentials are rounded in the program alone
+        assert np.mean(found.sum(0).argmax() == wanted.sum(0).argmax()) == 1
+        assert np.corrcoef(found.ravel(), wanted.ravel())[0, 1] > 0.98
 
 
 def test_what_a_reader_would_compute_otherwise_is_said(tmp_path: Path, capsys) -> None:

@@ -83,10 +83,11 @@ def test_help_and_pause_are_said() -> None:
     assert "ON" in drawn([0.7, 0.2, 0.1])[-1]
 
 
-def test_keys_of_a_real_terminal() -> None:
+@pytest.mark.parametrize("size", [(30, 100), (0, 0)], ids=["told", "not told"])
+def test_keys_of_a_real_terminal(size: tuple[int, int]) -> None:
     """? shows the help, q ends the run, and the terminal is as it was."""
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (30, 100))
+    termios.tcsetwinsize(theirs, size)
     before = termios.tcgetattr(theirs)
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
     environment.pop("NO_COLOR", None)

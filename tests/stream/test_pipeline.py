@@ -100,7 +100,7 @@ def test_nothing_at_all_is_a_run_without_steps():
     heard = []
     summary = play(FakeSource(iter(())), Listener(heard))
     assert (summary.steps, summary.events, summary.realtime_factor) == (0, 0, 0.0)
-    assert (summary.latency_us.max, summary.decision) == (0.0, "no gesture")
+    assert (summary.latency_us, summary.decision) == (None, "no gesture")
 
 
 def test_the_switch_interval_is_put_back():
@@ -114,13 +114,13 @@ def test_the_switch_interval_is_put_back():
 class Notes:
     def __init__(self) -> None:
         self.stages: dict[str, list[int]] = {}
-        self.sums: list[tuple[int, list[int]]] = []
+        self.sums: list[tuple[int, list[int], bool]] = []
 
     def stage(self, name: str, elapsed_ns: int) -> None:
         self.stages.setdefault(name, []).append(elapsed_ns)
 
-    def step(self, x: np.ndarray, y: np.ndarray) -> None:
-        self.sums.append((int(x.sum()), y.tolist()))
+    def step(self, x: np.ndarray, y: np.ndarray, begins: bool) -> None:
+        self.sums.append((int(x.sum()), y.tolist(), begins))
 
 
 def test_a_probe_hears_every_stage():
@@ -132,7 +132,7 @@ def test_a_probe_hears_every_stage():
     expected = {"read": 3, "slice": 2, "encode": 2, "step": 2, "readout": 2, "show": 2}
     assert counted == expected
     assert min(notes.stages["step"]) >= 2_000_000
-    assert notes.sums == [(51, [51, 0]), (50, [0, 50])]
+    assert notes.sums == [(51, [51, 0], True), (50, [0, 50], False)]
 
 
 def test_the_pipeline_needs_numpy_only():

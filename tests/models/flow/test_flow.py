@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,10 +204,23 @@ def few(count: int = 0, windows: Windows = WINDOWS) -> list[Moment]:
 
 def test_training_goes_on_where_it_stopped(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("edgesnn.models.flow.train.held_out", few)
-    train(tmp_path, Recipe(updates=2, batch=2, check=2))
-    train(tmp_path, Recipe(updates=3, batch=2, check=2), resume=True)
+    recipe = Recipe(updates=3, batch=2, check=2)
+
+    class Stopped(Exception):
+        pass
+
+    def stopping(out: Path, state: dict[str, Any]) -> None:
+        write_checkpoint(out, state)
+        raise Stopped
+
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr("edgesnn.models.flow.train.write_checkpoint", stopping)
+        train(tmp_path, recipe)
+    train(tmp_path, recipe, resume=True)
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ['{"update": 2', '{"update": 3']
+    with pytest.raises(InputError, match=r"other settings \(updates 3, now 4\)"):
+        train(tmp_path, replace(recipe, updates=4), resume=True)
 
 
 def test_an_average_is_that_of_the_last_networks(tmp_path, monkeypatch) -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -48,6 +49,18 @@ def test_training_learns_goes_on_where_it_was_cut_off_and_is_reproducible(tmp_pa
     assert accuracy(saved, clips, 20) == accuracy(whole, clips, 20)
     resumed = train(tmp_path / "a", None, clips, {}, recipe, resume=True)
     assert torch.equal(next(resumed.parameters()), next(whole.parameters()))
+    longer = replace(recipe, updates=5)
+    with pytest.raises(InputError, match=r"other settings \(updates 4, now 5\)"):
+        train(tmp_path / "a", None, clips, {}, longer, resume=True)
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    clips = [moving_dot(3)]
+    recipe = Recipe(updates=1, batch=1, steps=4, share=1.0)
+    torch.save({"net": {"weight": torch.ones(3)}, "shape": {}, "updates": 1}, tmp_path / "last.pt")
+    for how in ({"start": tmp_path / "last.pt"}, {"resume": True}):
+        with pytest.raises(InputError, match="last.pt is not a checkpoint of the gesture network"):
+            train(tmp_path, None, clips, {}, recipe, **how)
 
 
 def test_variants_are_the_mirror_image_the_reversal_and_both():
