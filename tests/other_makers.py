@@ -6,6 +6,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from edgesnn.events import Events
 
 Size = tuple[int, int]
@@ -183,6 +185,20 @@ def write_hdf5(path: Path, events: Events, size: Size) -> None:
         file["t_offset"] = first
 
 
+def write_npy(path: Path, events: Events, size: Size) -> None:
+    """Fields, packed, signed and in another order, as expelliarmus gives them."""
+    packed = np.zeros(len(events), [("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "u1")])
+    for name in "txyp":
+        packed[name] = events[name]
+    np.save(path, packed)
+
+
+def write_table(path: Path, events: Events, size: Size) -> None:
+    """Four columns of float64: x, y, seconds, -1 or 1."""
+    polarity = events["p"] * 2.0 - 1
+    np.save(path, np.stack([events["x"], events["y"], events["t"] / 1e6, polarity], 1))
+
+
 WRITERS: dict[str, Callable[[Path, Events, Size], None]] = {
     "evt2.raw": write_evt2,
     "evt21.raw": write_evt21,
@@ -197,5 +213,7 @@ WRITERS: dict[str, Callable[[Path, Events, Size], None]] = {
     "rpg.txt": write_text,
     "metavision.csv": write_csv,
     "dsec.h5": write_hdf5,
+    "fields.npy": write_npy,
+    "table.npy": write_table,
 }
 """A file name for each kind, and what writes it for a sensor of 128 x 128."""

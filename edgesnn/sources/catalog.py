@@ -91,6 +91,7 @@ FORMATS = {
     ".bs2": "edgesnn.sources.bs2:events_from_bs2",
     ".bin": "edgesnn.sources.bs2:events_from_bs2",
     ".npz": "edgesnn.sources.npz:events_from_npz",
+    ".npy": "edgesnn.sources.npy:events_from_npy",
     ".aedat4": "edgesnn.sources.aedat4:events_from_aedat4",
     ".raw": "edgesnn.sources.raw:events_from_raw",
     ".dat": "edgesnn.sources.dat:events_from_dat",

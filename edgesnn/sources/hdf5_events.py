@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from edgesnn.errors import EdgesnnError, InputError
-from edgesnn.events import events_from_arrays
-from edgesnn.sources.columns import Array, Polarity, named
+from edgesnn.sources.columns import Array, Gathered, named
 from edgesnn.sources.found import Found
 from edgesnn.sources.hdf5_file import hdf5, part_of
-from edgesnn.sources.mending import in_microseconds
-from edgesnn.sources.stored import BLOCK, Spool
+from edgesnn.sources.stored import BLOCK
 from edgesnn.text import first_line, shown
 
 Block = dict[str, Array]
@@ -48,22 +46,15 @@ def _found(file: Any, path: Path, size: tuple[int, int] | None, unit: str | None
             f"{path} holds no events: no t, x, y, p together (it holds {shown(parts)})"
         )
     (name, count, read), *others = places
-    spool, told, offset = Spool(), Polarity(), _offset(file, name)
+    gathered, offset = Gathered(path, unit), _offset(file, name)
     for first in range(0, count, BLOCK):
         block = read(first, min(first + BLOCK, count))
-        if unit is None and block["t"].dtype.kind == "f":
-            unit = "s"
-        for axis in "xy":
-            values = block[axis]
-            if not ((values >= 0) & (values < 65536) & (values == np.rint(values))).all():
-                raise InputError(f"{path}: {axis} of {shown(name)} holds what is no pixel's")
-        times = in_microseconds(block["t"], unit, str(path)) + offset
-        spool.write(events_from_arrays(times, block["x"], block["y"], told.on(block["p"])))
-    notes = told.notes(path)
+        gathered.add(block, offset_us=offset)
+    notes = gathered.notes()
     if others:
         more = shown(", ".join(other for other, _, _ in others))
         notes = (*notes, f"events of {shown(name)} are played; it also holds those of {more}")
-    return Found(spool, size or _size(file, name), notes)
+    return Found(gathered.spool, size or _size(file, name), notes)
 
 
 def _places(file: Any) -> list[tuple[str, int, Callable[[int, int], Block]]]:

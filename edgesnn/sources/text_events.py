@@ -16,21 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
-from edgesnn.events import events_from_arrays
-from edgesnn.sources.columns import Polarity, named
+from edgesnn.sources.columns import Gathered, named, order_of
 from edgesnn.sources.found import Found
-from edgesnn.sources.mending import in_microseconds
-from edgesnn.sources.stored import Spool
 from edgesnn.text import shown
 
 _LINES = 1 << 17
 _LONGEST_LINE = 4096
 _COMMENTS = ("#", "%", "//")
 _BETWEEN = str.maketrans(",;\t", "   ", "\"'")
-_ORDERS = (("t", "x", "y", "p"), ("x", "y", "p", "t"), ("x", "y", "t", "p"))
-"""Of four columns without names, the most usual first."""
-_MOST_BACK = 100
-"""One time in so many may be before the one above it where columns have no names."""
 Table = NDArray[Any]
 Numbered = tuple[int, str]
 
@@ -39,26 +32,16 @@ def events_from_text(
     path: Path, size: tuple[int, int] | None = None, unit: str | None = None
 ) -> Found:
     """Read a file; raises InputError that names the line which is no event."""
-    spool, told, seconds = Spool(), Polarity(), False
+    gathered = Gathered(path, unit)
     order: dict[str, int] = {}
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         lines = _Lines(file, path)
         for block in lines.blocks():
             table = _table(block, path)
-            if not order:
-                order = _order(table, lines.names, path)
-                t = table[:, order["t"]]
-                seconds = unit is None and not _whole(t).all()
+            order = order or _order(table, lines.names, path)
             columns = {name: table[:, at] for name, at in order.items()}
-            whole = ["x", "y", "p"] if seconds or unit else ["x", "y", "p", "t"]
-            _check_whole({name: columns[name] for name in whole}, block, path)
-            t = in_microseconds(columns["t"], "s" if seconds else unit or "us", str(path))
-            x, y = columns["x"], columns["y"]
-            spool.write(events_from_arrays(t, x, y, told.on(columns["p"])))
-    notes = told.notes(path)
-    if seconds:
-        notes = ("its times have fractions and were read as seconds", *notes)
-    return Found(spool, size or lines.size, notes)
+            gathered.add(columns, lines=[number for number, _ in block])
+    return Found(gathered.spool, size or lines.size, gathered.notes())
 
 
 class _Lines:
@@ -150,35 +133,9 @@ def _order(table: Table, names: list[str], path: Path) -> dict[str, int]:
         if len(names) != count:
             raise InputError(f"{path} names {len(names)} columns and has {count}")
         return {ours: names.index(name) for ours, name in named(names).items()}
-    for order in _ORDERS:
-        if count == 4 and _can_be(table, order):
-            return {name: at for at, name in enumerate(order)}
+    if count == 4 and (order := order_of(table)) is not None:
+        return order
     raise InputError(
         f"{path} does not say which of its {count} columns is which; name them in its first line, "
         "such as: t x y p"
     )
-
-
-def _can_be(table: Table, order: tuple[str, ...]) -> bool:
-    columns = dict(zip(order, table.T, strict=True))
-    values = set(np.unique(columns["p"]).tolist())
-    back = int(np.count_nonzero(np.diff(columns["t"]) < 0))
-    return (values <= {0, 1} or values <= {-1, 1}) and back * _MOST_BACK <= len(table)
-
-
-def _whole(values: Table) -> NDArray[np.bool_]:
-    found: NDArray[np.bool_] = values == np.rint(values)
-    return found
-
-
-def _check_whole(columns: dict[str, Table], block: list[Numbered], path: Path) -> None:
-    """Raise InputError for places, polarities and times that are none."""
-    for name, values in columns.items():
-        fits = _whole(values)
-        if name in "xy":
-            fits &= (values >= 0) & (values < 65536)
-        if not fits.all():
-            at = int(fits.argmin())
-            raise InputError(
-                f"{path}: line {block[at][0]:,} has {name} = {values[at]}, which is none"
-            )

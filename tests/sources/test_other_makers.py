@@ -1,5 +1,6 @@
 """Recordings of other makers, written as their formats say, are read to the bit."""
 
+import io
 import struct
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def test_each_event_comes_back(tmp_path, name):
     assert_same(found.events, some_events())
 
 
-@pytest.mark.parametrize("name", [name for name in WRITERS if not name.endswith(".csv")])
+@pytest.mark.parametrize("name", [name for name in WRITERS if not name.endswith((".csv", ".npy"))])
 def test_the_sensor_is_known_where_the_file_tells_it(tmp_path, name):
     assert read_recording(written(name, tmp_path, some_events())).size == SIZE
 
@@ -67,7 +68,7 @@ def test_blocks_of_text_are_joined(tmp_path, monkeypatch):
     assert_same(read_recording(path).events, some_events())
 
 
-BINARY = [name for name in WRITERS if not name.endswith((".txt", ".csv", ".h5"))]
+BINARY = [name for name in WRITERS if not name.endswith((".txt", ".csv", ".h5", ".npy"))]
 
 
 @pytest.mark.parametrize("name", BINARY)
@@ -148,6 +149,12 @@ def test_heads_of_old_and_new_cameras(tmp_path, head, size):
     assert read_recording(tmp_path / "a.raw").size == size
 
 
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
@@ -173,6 +180,12 @@ def test_heads_of_old_and_new_cameras(tmp_path, head, size):
         ("a.csv", b"1,2,3\n", "does not say which of its 3 columns"),
         ("a.txt", b"\x00\x01\x02" * 2000, "line 1 is no event"),
         ("a.h5", b"no HDF5", "cannot be read as HDF5"),
+        ("a.npy", b"no array", "not a readable .npy file"),
+        ("a.npy", npy(np.zeros((3, 5))), "holds float64 of shape"),
+        ("a.npy", npy(np.array(["a"] * 4)), "wanted fields t, x, y, p, or four columns"),
+        ("a.npy", npy(np.full((9, 4), 7)), "does not say which of its columns is which"),
+        ("a.npy", npy(np.zeros((99, 4)))[:-8], "it is cut off"),
+        ("a.npy", npy(np.array([[0, 1, -2, 1]])), "event 0 has y = -2"),
     ],
 )
 def test_what_is_none_is_refused_in_words(tmp_path, name, data, said):
@@ -227,6 +240,15 @@ def test_a_clock_of_31_bits_is_turned_by_the_packets(tmp_path):
     events = some_events(start_us=3 << 31)
     write_aedat3(tmp_path / "a.aedat", events, SIZE)
     assert_same(read_recording(tmp_path / "a.aedat").events, events)
+
+
+def test_whole_times_of_floats_are_microseconds(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    events = some_events()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in "txyp":
+            file[f"events/{name}s"] = events[name].astype(float)
+    assert_same(read_recording(tmp_path / "a.h5", SIZE).events, events)
 
 
 def test_tables_of_hdf5(tmp_path):
