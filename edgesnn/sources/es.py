@@ -106,13 +106,12 @@ def _firsts(data: NDArray[np.uint8], kind: _Kind) -> tuple[NDArray[np.intp], int
     jump = np.minimum(np.arange(count) + np.where(data < kind.reset, _EVENT_BYTES, 1), count + 1)
     # Beyond the end: `count` when the last event is whole, `count + 1` when it is not.
     jump = np.append(jump, [count, count + 1])
-    places = np.zeros(1, np.intp)
-    while True:
-        more = jump[places]
-        reached = np.union1d(places, more)
-        if len(reached) == len(places):
-            break
-        places, jump = reached, jump[jump]
+    reached = np.zeros(count + 2, bool)
+    reached[0], known = True, 0
+    while (places := np.flatnonzero(reached)).size > known:
+        known = places.size
+        reached[jump[places]] = True
+        jump = jump[jump]
     cut_off = places[-1] == count + 1
     inside = places[places < count]
     if cut_off:
