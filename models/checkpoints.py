@@ -54,7 +54,7 @@ def check_same(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> Non
     wanted: what the checkpoint must hold, by key; of dictionaries, such as a recipe, each entry.
     """
     for key, now in wanted.items():
-        had = saved.get(key)
+        had = saved.get(key, now)  # an older one does not tell all
         if had == now:
             continue
         told = key

@@ -46,8 +46,9 @@ from .float_stages import (
 from .int_layers import WEIGHT_LIMIT, WIDE, LayerWriter, unit_of
 
 _MOST_BITS = 8
-_FINEST = 2**18
-"""Units in the largest threshold, current or bias of a channel, at most."""
+_NOTHING, _FINEST = 2.0**26, 2.0**18
+"""From how many units on a threshold, current or bias is so large that the weights are nothing
+beside it; and how many it is then."""
 _LEAST_UNIT = 1e-30
 _FLOAT32 = 1e-7
 """Differences of leaks that float32 has already."""
@@ -154,7 +155,8 @@ class _Converter:
             real = [weight * unit_of(parts[0].taps) for weight in real]
         bias = stage.gain * np.sum([part.bias for part in parts], axis=0)
         # Channels whose weights are nothing beside their threshold and bias have its unit.
-        unit = np.maximum(unit, self._top(stage, bias) / _FINEST)
+        top = self._top(stage, bias)
+        unit = np.where(unit * _NOTHING < top, top / _FINEST, unit)
         unit = np.where(unit > _LEAST_UNIT, unit, 1.0)
         sums, errors = self._layer_writer.summed(stage.name, parts, real, unit)
         synapse = None if stage.synapse is None else self._leak(stage.name, stage.synapse)

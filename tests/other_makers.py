@@ -138,9 +138,14 @@ def write_aedat2(path: Path, events: Events, size: Size) -> None:
     path.write_bytes(head.encode() + struct.pack(f">{len(words)}I", *words))
 
 
-def write_aedat3(path: Path, events: Events, size: Size, camera: str = "DVS128") -> None:
+def write_aedat3(
+    path: Path, events: Events, size: Size, camera: str = "DVS128", minor: int = 1
+) -> None:
     """What cAER writes: packets of up to 500 events, every fifth one twice and once invalid."""
-    head = f"#!AER-DAT3.1\r\n#Format: RAW\r\n#Source 1: {camera}\r\n"
+    head = f"#!AER-DAT3.{minor}\r\n#Format: RAW\r\n#Source 1: {camera}\r\n"
+    if minor == 0:
+        events = events.copy()
+        events["y"] = size[1] - 1 - events["y"]
     data = [(head + "#Start-Time: 2026-01-01 00:00:00 (TZ+0000)\r\n#!END-HEADER\r\n").encode()]
     for first in range(0, len(events), 500):
         part = events[first : first + 500].tolist()
@@ -210,6 +215,7 @@ WRITERS: dict[str, Callable[[Path, Events, Size], None]] = {
     "atis.es": lambda path, events, size: write_es(path, events, size, True),
     "jaer.aedat": write_aedat2,
     "caer.aedat": write_aedat3,
+    "caer30.aedat": lambda path, events, size: write_aedat3(path, events, size, minor=0),
     "rpg.txt": write_text,
     "metavision.csv": write_csv,
     "dsec.h5": write_hdf5,

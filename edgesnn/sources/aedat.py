@@ -7,7 +7,8 @@ A head of lines that begin with "#", the first of which says the version.
 AEDAT 1, 2   an address of 16 or 32 bits and uint32 us, big endian. What bits of the address mean
              depends on the chip, which newer heads name; rows and, on these chips, columns count
              from the other side.
-AEDAT 3      packets of events of one kind, little endian, behind a head of 28 bytes.
+AEDAT 3      packets of events of one kind, little endian, behind a head of 28 bytes; rows of 3.0
+             count from the bottom.
 
 Layouts: iniVation, "AEDAT File Formats"; the mirrored columns and DVS128's polarity as jAER reads
 them (`DavisBaseCamera`, `DVS128`).
@@ -61,7 +62,7 @@ def events_from_aedat(
 
             return events_from_aedat4(path, size, unit)
         if version == 3:
-            return _packets(path, file, head, size)
+            return _packets(path, file, head, size, from_below=told is not None and told[2] == "0")
         if version not in (1, 2):
             raise InputError(f"{path} is of version {version} of AEDAT; edgesnn reads 1 to 4")
         return _addresses(path, file, head, size, version)
@@ -152,13 +153,22 @@ def _addresses(
     return Found(spool, size or (width, height), tuple(notes))
 
 
-def _packets(path: Path, file: BinaryIO, head: list[str], size: tuple[int, int] | None) -> Found:
-    """Read AEDAT 3."""
+def _packets(
+    path: Path, file: BinaryIO, head: list[str], size: tuple[int, int] | None, from_below: bool
+) -> Found:
+    """Read AEDAT 3. from_below: rows count from the bottom, as in 3.0."""
     kept = next((line.partition(":")[2].strip() for line in head if "#Format:" in line), "RAW")
     if kept.upper() != "RAW":
         raise InputError(f"{path} is packed as {shown(kept)}; edgesnn reads RAW packets of AEDAT 3")
     sources = [line for line in head if line.startswith("#Source")]
     known = next(filter(None, map(_sensor, sources)), None)
+    sensor = size or (known[1] if known else None)
+    if from_below and sensor is None:
+        raise InputError(
+            f"{path} is of AEDAT 3.0, whose rows count from the bottom, and does not say how large "
+            "its sensor is; say it with --sensor WxH"
+        )
+    height = sensor[1] if from_below and sensor is not None else None
     spool, invalid = Spool(), 0
     left_out: set[int] = set()
     first: int | None = None
@@ -186,20 +196,25 @@ def _packets(path: Path, file: BinaryIO, head: list[str], size: tuple[int, int] 
             continue
         if bytes_each != 8:
             raise InputError(f"{path} has events of {bytes_each} bytes, not 8; it is damaged")
-        invalid += _polarities(np.frombuffer(data, "<u4").reshape(-1, 2), turns, spool)
+        invalid += _polarities(np.frombuffer(data, "<u4").reshape(-1, 2), turns, spool, height)
     notes = []
     if invalid:
         notes.append(f"left out: {counted(invalid, 'event')} marked as invalid")
     if left_out:
         many = ", ".join(str(source) for source in sorted(left_out))
         notes.append(f"events of other sources in it were not read: {many}")
-    return Found(spool, size or (known[1] if known else None), (*notes, *cut_off))
+    return Found(spool, sensor, (*notes, *cut_off))
 
 
-def _polarities(rows: NDArray[np.uint32], turns: int, spool: Spool) -> int:
-    """Keep the valid events of a packet; return how many others there were."""
+def _polarities(rows: NDArray[np.uint32], turns: int, spool: Spool, height: int | None) -> int:
+    """Keep the valid events of a packet; return how many others there were.
+
+    height: of a sensor whose rows count from the bottom.
+    """
     place, t = rows[(rows[:, 0] & 1) == 1].T
     x, y = place >> np.uint32(17), (place >> np.uint32(2)) & np.uint32(0x7FFF)
+    if height is not None:
+        y = np.where(y < height, np.uint32(height - 1) - y, y)  # others are found outside later
     times = t.astype(np.int64) + (turns << 31)
     spool.write(events_from_arrays(times, x, y, (place >> np.uint32(1)) & 1))
     return len(rows) - len(place)

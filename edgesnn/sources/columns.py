@@ -21,7 +21,7 @@ NAMES = {
     "p": ("p", "ps", "pol", "polarity", "polarities"),
 }
 """The columns in our order, and their names, the likeliest first."""
-_ORDERS = (("t", "x", "y", "p"), ("x", "y", "p", "t"), ("x", "y", "t", "p"))
+ORDERS = (("t", "x", "y", "p"), ("x", "y", "p", "t"), ("x", "y", "t", "p"))
 """Of four columns without names, the most usual first."""
 _MOST_BACK = 100
 """One time in so many may be before the one above it where columns have no names."""
@@ -39,12 +39,16 @@ def named(names: Iterable[str]) -> dict[str, str]:
     return {ours: name for ours, name in found.items() if name is not None}
 
 
-def order_of(table: Array) -> dict[str, int] | None:
-    """Return which column of a table (n, 4) without names is which; None where that is unclear."""
-    for order in _ORDERS:
+def order_of(table: Array, orders: Sequence[tuple[str, ...]] = ORDERS) -> dict[str, int] | None:
+    """Return which column of a table (n, 4) without names is which; None where that is unclear.
+
+    orders: that may be, the likeliest first.
+    """
+    for order in orders:
         columns = dict(zip(order, table.T, strict=True))
         values = set(np.unique(columns["p"]).tolist())
-        back = int(np.count_nonzero(np.diff(columns["t"]) < 0))
+        t = columns["t"]
+        back = int(np.count_nonzero(t[1:] < t[:-1]))  # a difference of unsigned numbers is none
         if (values <= {0, 1} or values <= {-1, 1}) and back * _MOST_BACK <= len(table):
             return {name: at for at, name in enumerate(order)}
     return None
@@ -102,7 +106,7 @@ class Gathered:
 def _whole(values: Array) -> NDArray[np.bool_]:
     if values.dtype.kind != "f":
         return np.ones(len(values), bool)
-    found: NDArray[np.bool_] = values == np.rint(values)
+    found: NDArray[np.bool_] = np.isfinite(values) & (values == np.rint(values))
     return found
 
 

@@ -63,6 +63,6 @@ def _parts(place: NDArray[np.uint32], bits: tuple[int, ...]) -> list[NDArray[np.
 
 def _size(head: dict[str, str]) -> tuple[int, int] | None:
     width, height = head.get("width", ""), head.get("height", "")
-    if not (width.isdecimal() and height.isdecimal()):
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         return None
     return int(width), int(height)

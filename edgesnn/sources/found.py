@@ -9,6 +9,9 @@ from edgesnn.errors import InputError
 from edgesnn.events import Events
 from edgesnn.sources.stored import Stored, stored
 
+_MOST_BYTES, _MOST_PACKED = 100_000_000, 100
+"""Unpacked, and how many times the packed size: more than that no recording shrinks."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -57,6 +60,16 @@ def check_counts_us(path: Path, unit: str | None, what: str) -> None:
     """Raise InputError where the user tells another unit for a format that has microseconds."""
     if unit not in (None, "us"):
         raise InputError(f"{path}: {what} counts in microseconds; leave --time-unit out")
+
+
+def check_unpacks(path: Path, unpacked: int) -> None:
+    """Raise InputError for a file that says it holds more than one of its size does, in bytes."""
+    packed = max(1, path.stat().st_size)
+    if unpacked > _MOST_BYTES and unpacked > _MOST_PACKED * packed:
+        raise InputError(
+            f"{path} says that its {packed:,} bytes unpack to {unpacked:,}: more than "
+            f"{_MOST_PACKED} times as many, which no recording does; it is damaged"
+        )
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:

@@ -1,7 +1,7 @@
 """Events of HDF5 files (.h5, .hdf5): DSEC's, MVSEC's and those of others who name what they keep.
 
 Read is a folder that holds the four columns as data sets of their own, a table that has them as
-fields, or MVSEC's `events`, (n, 4): x, y, seconds, polarity. DSEC's `t_offset` is added.
+fields, or `events`, (n, 4), as MVSEC and v2e have it. DSEC's `t_offset` is added.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 
 from edgesnn.errors import EdgesnnError, InputError
-from edgesnn.sources.columns import Array, Gathered, named
-from edgesnn.sources.found import Found
+from edgesnn.sources.columns import ORDERS, Array, Gathered, named, order_of
+from edgesnn.sources.found import Found, check_unpacks
 from edgesnn.sources.hdf5_file import hdf5, part_of
 from edgesnn.sources.stored import BLOCK
 from edgesnn.text import first_line, shown
 
 Block = dict[str, Array]
-_RAW = ("x", "y", "t", "p")
+_TABLES = (("x", "y", "t", "p"), *ORDERS)
+"""Columns of tables: MVSEC's, and others'."""
 MVSEC = (346, 260)
-"""Columns of its tables, and its cameras' (width, height)."""
+"""Its cameras' (width, height)."""
+_EVENT_BYTES = 13
+"""Of an event's four numbers, about."""
 
 
 def events_from_hdf5(
@@ -46,6 +49,7 @@ def _found(file: Any, path: Path, size: tuple[int, int] | None, unit: str | None
             f"{path} holds no events: no t, x, y, p together (it holds {shown(parts)})"
         )
     (name, count, read), *others = places
+    check_unpacks(path, count * _EVENT_BYTES)
     gathered, offset = Gathered(path, unit), _offset(file, name)
     for first in range(0, count, BLOCK):
         block = read(first, min(first + BLOCK, count))
@@ -70,14 +74,15 @@ def _places(file: Any) -> list[tuple[str, int, Callable[[int, int], Block]]]:
             if len(names := named(fields)) == 4 and part.ndim == 1:
                 found.append((name, len(part), lambda a, b: _fields(file, name, names, a, b)))
             elif name.rpartition("/")[2] == "events" and part.ndim == 2 and part.shape[1] == 4:
-                found.append((name, len(part), lambda a, b: _rows(file, name, a, b)))
+                order = order_of(part_of(file, name, slice(0, BLOCK)), _TABLES)
+                if order is not None:
+                    found.append((name, len(part), lambda a, b: _rows(file, name, order, a, b)))
         elif len(names := named(part)) == 4:
-            parts = {ours: part[theirs] for ours, theirs in names.items()}
-            if all(getattr(one, "ndim", 0) == 1 for one in parts.values()):
-                count = min(len(one) for one in parts.values())
-                if any(len(one) != count for one in parts.values()):
-                    raise InputError(f"{file.filename}: columns of {name} are of unequal lengths")
-                found.append((name, count, lambda a, b: _columns(file, name, names, a, b)))
+            parts = [part.get(theirs) for theirs in names.values()]  # None: a link to nowhere
+            if all(getattr(one, "ndim", 0) == 1 for one in parts):
+                count = len(parts[0])
+                if all(len(one) == count for one in parts):
+                    found.append((name, count, lambda a, b: _columns(file, name, names, a, b)))
 
     look("/", file)
     file.visititems(look)
@@ -95,9 +100,9 @@ def _fields(file: Any, name: str, names: dict[str, str], first: int, stop: int) 
     }
 
 
-def _rows(file: Any, name: str, first: int, stop: int) -> Block:
+def _rows(file: Any, name: str, order: dict[str, int], first: int, stop: int) -> Block:
     rows = part_of(file, name, slice(first, stop))
-    return dict(zip(_RAW, rows.T, strict=True))
+    return {ours: rows[:, at] for ours, at in order.items()}
 
 
 def _offset(file: Any, name: str) -> int:

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import InputError, MissingDependency
 
+_CACHE_BYTES = 1 << 28
+"""Of unpacked chunks, for each part of a file: some are as large as the part."""
+
 
 @contextmanager
 def hdf5(path: Path) -> Iterator[Any]:
@@ -25,7 +28,7 @@ def hdf5(path: Path) -> Iterator[Any]:
     except ImportError:
         pass
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
     except OSError as error:
         raise InputError(
             f"{path} cannot be read as HDF5: it is another kind of file, cut off or damaged"
@@ -49,7 +52,7 @@ def part_of(file: Any, name: str, where: Any = ()) -> NDArray[Any]:
             f"{name} of {file.filename} cannot be read: it is damaged, or compressed as DSEC's "
             'files are, which needs hdf5plugin: pip install ".[hdf5]"'
         ) from error
-    if values.dtype.kind not in "iuf":
+    if values.dtype.kind not in "iufb":
         raise InputError(f"{name} of {file.filename} holds no numbers")
     return values
 

@@ -15,13 +15,10 @@ import numpy as np
 from edgesnn.errors import EdgesnnError, InputError
 from edgesnn.events import events_from_arrays
 from edgesnn.sources.columns import NAMES, Array, Polarity, named
-from edgesnn.sources.found import Found
+from edgesnn.sources.found import Found, check_unpacks
 from edgesnn.sources.mending import in_microseconds
 from edgesnn.sources.stored import BLOCK, Spool
 from edgesnn.text import first_line
-
-_MOST_BYTES, _MOST_PACKED = 100_000_000, 100
-"""Unpacked, and how many times the packed size: more than that no recording shrinks."""
 
 
 def events_from_npz(
@@ -163,12 +160,7 @@ def _columns(archive: zipfile.ZipFile, path: Path) -> dict[str, _Column]:
 
 def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
     unpacked = sum(entry.file_size for entry in archive.infolist())
-    packed = max(1, path.stat().st_size)
-    if unpacked > _MOST_BYTES and unpacked > _MOST_PACKED * packed:
-        raise InputError(
-            f"{path} says that its {packed:,} bytes unpack to {unpacked:,}: more than "
-            f"{_MOST_PACKED} times as many, which no recording does; it is damaged"
-        )
+    check_unpacks(path, unpacked)
 
 
 def _number(archive: zipfile.ZipFile, name: str, path: Path) -> int | None:

@@ -40,10 +40,12 @@ def head_of(file: BinaryIO) -> dict[str, str]:
     while file.tell() < _MOST_HEAD_BYTES:
         begins = file.tell()
         line = file.readline(4096)
-        if not (line.startswith(b"%") and line.endswith(b"\n")):
+        text = line.decode("utf-8", "replace").strip().replace("\t", " ")
+        # Data may begin with "%" too; what follows is hardly ever text.
+        if not (line.startswith(b"%") and line.endswith(b"\n") and text.isprintable()):
             file.seek(begins)
             break
-        keyword, _, value = line[1:].decode("utf-8", "replace").strip().partition(" ")
+        keyword, _, value = text[1:].strip().partition(" ")
         if keyword == "end":
             break
         said[keyword.lower()] = value.strip()
@@ -123,6 +125,7 @@ def _size(head: dict[str, str], parts: dict[str, str]) -> tuple[int, int] | None
     told = [f"{parts.get('width', '')}x{parts.get('height', '')}", head.get("geometry", "")]
     for one in told:
         if found := re.fullmatch(r"(\d{1,5})x(\d{1,5})", one):
-            return int(found[1]), int(found[2])
+            width, height = int(found[1]), int(found[2])
+            return (width, height) if width and height else None
     plugin = head.get("plugin_name", "").lower().split("_")
     return next((_SENSORS[part] for part in plugin if part in _SENSORS), None)

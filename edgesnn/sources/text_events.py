@@ -37,30 +37,38 @@ def events_from_text(
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         lines = _Lines(file, path)
         for block in lines.blocks():
-            table = _table(block, path)
+            table = _table(block, lines.columns, path)
             order = order or _order(table, lines.names, path)
             columns = {name: table[:, at] for name, at in order.items()}
             gathered.add(columns, lines=[number for number, _ in block])
-    return Found(gathered.spool, size or lines.size, gathered.notes())
+    notes = (*gathered.notes(), *(("its last line was cut off",) if lines.cut_off else ()))
+    return Found(gathered.spool, size or lines.size, notes)
 
 
 class _Lines:
     """The lines of a file that say something, without comments.
 
     names: of the columns, where a line tells them. size: (width, height), where the first tells it.
+    columns: in the first event. cut_off: whether the file ends within a line that is no event.
     """
 
     def __init__(self, file: TextIO, path: Path) -> None:
         self._file, self._path, self._number = file, path, 0
         self.names: list[str] = []
         self.size: tuple[int, int] | None = None
+        self.columns = 0
+        self.cut_off = self._ended = False
 
     def blocks(self) -> Iterator[list[Numbered]]:
         """Yield lines of events, with their numbers, some at a time."""
         block: list[Numbered] = []
         for number, line in self._told():
-            if not block and not self._is_event(line):
+            if not self.columns and not self._is_event(line):
                 continue
+            if self._ended and not _numbers(line, self.columns):
+                self.cut_off = True
+                break
+            self.columns = self.columns or len(line.split())
             block.append((number, line))
             if len(block) == _LINES:
                 yield block
@@ -75,6 +83,7 @@ class _Lines:
                 return
             if len(line) == _LONGEST_LINE or "\0" in line:
                 raise _no_event(self._path, number, line)
+            self._ended = bool(self.columns) and not line.endswith("\n")
             line = line.translate(_BETWEEN).strip()
             if line.startswith(_COMMENTS):
                 self._take_names(line.lstrip("#%/ ").split())
@@ -100,24 +109,29 @@ class _Lines:
         return True
 
 
-def _table(block: list[Numbered], path: Path) -> Table:
+def _table(block: list[Numbered], columns: int, path: Path) -> Table:
     """Return the numbers of lines, (lines, columns): whole ones as they are, however large."""
     texts = [line for _, line in block]
     for kind in (np.int64, np.float64):
         try:
-            return np.loadtxt(texts, kind, comments=None, ndmin=2)
+            table = np.loadtxt(texts, kind, comments=None, ndmin=2)
         except (ValueError, OverflowError):
             continue
-    columns = len(texts[0].split())
+        if table.shape[1] == columns:
+            return table
     for number, line in block:
-        parts = line.split()
-        try:
-            if len(parts) == columns and [float(part) for part in parts]:
-                continue
-        except ValueError:
-            pass
-        raise _no_event(path, number, line)
+        if not _numbers(line, columns):
+            raise _no_event(path, number, line)
     raise InputError(f"{path} is no text of events")
+
+
+def _numbers(line: str, count: int) -> bool:
+    """Whether a line is so many numbers."""
+    parts = line.split()
+    try:
+        return len(parts) == count and bool([float(part) for part in parts])
+    except ValueError:
+        return False
 
 
 def _no_event(path: Path, number: int, line: str) -> InputError:

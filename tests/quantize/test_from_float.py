@@ -33,6 +33,18 @@ def test_a_channel_without_weights_keeps_its_bias(threshold):
     assert np.abs(found - wanted).max() <= 0.05 * 200
 
 
+@pytest.mark.parametrize(("gain", "wide"), [(0.05, True), (0.01, True), (0.001, False)])
+def test_small_gains_lose_no_precision(gain, wide):
+    """Membranes of 20 ms in steps of 1 ms, and longer ones: thresholds of many weights."""
+    rng = np.random.default_rng(0)
+    layer = Weighted("fc", "x", rng.normal(size=(30, 50)) * 0.1, np.zeros(30))
+    neurons = Neurons("n", ("fc",), np.ones(30), 1 - gain, gain)
+    net = FloatNet((2, 5, 5), (layer, neurons), "test")
+    made = converted(net, name="p", step_us=1000, highest=1, wide=wide)
+    (error,) = [row.weight_error for row in made.layers if row.weight_error is not None]
+    assert error < (1e-4 if wide else 6e-3)
+
+
 @pytest.mark.parametrize("tiny", [1e-5, 1e-9, 1e-12, 1e-320, 0.0])
 def test_a_channel_of_tiny_weights_refuses_nothing(tiny):
     weight = WEIGHT.copy()

@@ -180,6 +180,12 @@ def npy(array):
         ("a.csv", b"1,2,3\n", "does not say which of its 3 columns"),
         ("a.txt", b"\x00\x01\x02" * 2000, "line 1 is no event"),
         ("a.h5", b"no HDF5", "cannot be read as HDF5"),
+        (
+            "a.aedat",
+            b"#!AER-DAT3.0\r\n#Format: RAW\r\n#Source 1: Other\r\n" + bytes(28),
+            "holds no events|lie",
+        ),
+        ("a.txt", b"t,x,y,p\n1,2,3,1\n2,2,3,inf\n", "line 3 has p = inf"),
         ("a.npy", b"no array", "not a readable .npy file"),
         ("a.npy", npy(np.zeros((3, 5))), "holds float64 of shape"),
         ("a.npy", npy(np.array(["a"] * 4)), "wanted fields t, x, y, p, or four columns"),
@@ -202,6 +208,60 @@ def test_a_unit_is_refused_where_the_format_has_its_own(tmp_path, name):
     with pytest.raises(InputError, match="counts in microseconds; leave --time-unit out"):
         read_recording(path, SIZE, "ns")
     assert len(read_recording(path, SIZE, "us").events) == 2000
+
+
+@pytest.mark.parametrize("kind", ["u4", "u8", "i4", "i8", "f8"])
+@pytest.mark.parametrize("order", ["txyp", "xypt", "xytp"])
+def test_tables_without_names_are_read_by_what_they_hold(tmp_path, kind, order):
+    events = some_events()
+    np.save(tmp_path / "a.npy", np.stack([events[name] for name in order], 1).astype(kind))
+    assert_same(read_recording(tmp_path / "a.npy", SIZE).events, events)
+
+
+@pytest.mark.parametrize("line", ["5 6 7", "5 6 7 1 9", "5 6", "t x y p", "5 6 7 x"])
+@pytest.mark.parametrize("before", [3, 6, 7, 8])
+def test_a_line_that_is_no_event_is_named_wherever_it_stands(tmp_path, monkeypatch, line, before):
+    monkeypatch.setattr(text_events, "_LINES", 3)
+    (tmp_path / "a.txt").write_text("1 2 3 1\n" * before + line + "\n4 5 6 0\n")
+    with pytest.raises(InputError, match=f"line {before + 1} is no event"):
+        read_recording(tmp_path / "a.txt", SIZE)
+
+
+@pytest.mark.parametrize("rest", ["30", "3000 ", "3000 6", "3000 6 7", "3000 6 7 -"])
+def test_a_last_line_that_was_cut_off_is_left_out_and_said(tmp_path, rest):
+    (tmp_path / "a.txt").write_text("1000 2 3 1\n2000 4 5 0\n" + rest)
+    found = read_recording(tmp_path / "a.txt", SIZE)
+    assert len(found.events) == 2 and "its last line was cut off" in found.notes
+    (tmp_path / "a.txt").write_text("1000 2 3 1\n2000 4 5 0\n3000 6 7 1")
+    found = read_recording(tmp_path / "a.txt", SIZE)
+    assert len(found.events) == 3 and found.notes == ()
+
+
+def test_data_that_begins_like_a_head_are_none(tmp_path):
+    """Heads of older cameras do not say where they end."""
+    words = [0x8000 | 0x25, 0x6010, 0x0005, 0x2008, 0x600A, 0x2009]
+    head = b"% evt 3.0\n% plugin_name hal_plugin_gen41_evk3\n"
+    data = struct.pack("<6H", *words)
+    assert data.startswith(b"%") and b"\n" in data
+    (tmp_path / "a.raw").write_bytes(head + data)
+    assert read_recording(tmp_path / "a.raw").events["x"].tolist() == [8, 9]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (
+            "a.raw",
+            b"% evt 3.0\n% geometry 0x0\n% end\n" + struct.pack("<4H", 0x8001, 0x6010, 5, 0x2008),
+        ),
+        ("a.dat", b"% Version 2\n% Width 0\n% Height 0\n\x0c\x08" + bytes(8)),
+    ],
+)
+def test_a_sensor_without_pixels_is_not_believed(tmp_path, name, data):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match="say it with --sensor WxH"):
+        read_recording(tmp_path / name)
+    assert len(read_recording(tmp_path / name, SIZE).events) == 1
 
 
 def test_text_in_words_of_others(tmp_path):
@@ -236,6 +296,13 @@ def test_davis_cameras_of_jaer_and_caer(tmp_path, size):
     assert any("400 events marked as invalid" in note for note in found.notes)
 
 
+def test_rows_from_the_bottom_need_a_height(tmp_path):
+    write_aedat3(tmp_path / "a.aedat", some_events(), SIZE, "another camera", minor=0)
+    with pytest.raises(InputError, match="rows count from the bottom, and does not say"):
+        read_recording(tmp_path / "a.aedat")
+    assert_same(read_recording(tmp_path / "a.aedat", SIZE).events, some_events())
+
+
 def test_a_clock_of_31_bits_is_turned_by_the_packets(tmp_path):
     events = some_events(start_us=3 << 31)
     write_aedat3(tmp_path / "a.aedat", events, SIZE)
@@ -249,6 +316,33 @@ def test_whole_times_of_floats_are_microseconds(tmp_path):
         for name in "txyp":
             file[f"events/{name}s"] = events[name].astype(float)
     assert_same(read_recording(tmp_path / "a.h5", SIZE).events, events)
+
+
+def test_hdf5_of_event_utils_and_v2e_with_links_to_nowhere(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    events = some_events()
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, kind in (("t", float), ("x", "i2"), ("y", "i2"), ("p", bool)):
+            values = events[name] / 1e6 if name == "t" else events[name]
+            file[f"events/{name}s"] = values.astype(kind)
+        for name in "txy":
+            file[f"another/{name}"] = np.arange(3)
+        file["another/p"] = h5py.SoftLink("/nowhere")
+        for name in "txyp":
+            file[f"uneven/{name}"] = np.arange(ord(name))
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["events"] = np.stack([events[name] for name in "txyp"], 1).astype("u4")
+    for name in "ab":
+        assert_same(read_recording(tmp_path / f"{name}.h5", SIZE).events, events)
+
+
+def test_hdf5_that_says_it_holds_the_world_is_refused(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name in "txyp":
+            file.create_dataset(f"events/{name}", (10**12,), "u4", chunks=(1 << 20,))
+    with pytest.raises(InputError, match="more than 100 times as many"):
+        read_recording(tmp_path / "a.h5", SIZE)
 
 
 def test_tables_of_hdf5(tmp_path):
