@@ -101,8 +101,8 @@ def _decoder(path: Path, name: str, parts: dict[str, str], file: BinaryIO) -> De
             return Evt21(_swapped(parts, file))
         case "EVT3":
             return Evt3()
-    said = f"that it is {shown(name)}" if name else "not how it is encoded"
-    raise InputError(f"{path} says {said}; edgesnn reads EVT 2.0, EVT 2.1 and EVT 3.0")
+    said = f"says that it is {shown(name)}" if name else "does not say how it is encoded"
+    raise InputError(f"{path} {said}; edgesnn reads EVT 2.0, EVT 2.1 and EVT 3.0")
 
 
 def _swapped(parts: dict[str, str], file: BinaryIO) -> bool:

@@ -158,7 +158,7 @@ def npy(array):
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("a.raw", b"% date x\n% end\n\0\0\0\0", "says not how it is encoded"),
+        ("a.raw", b"% date x\n% end\n\0\0\0\0", "does not say how it is encoded"),
         ("a.raw", b"% evt 4.0\n\0\0\0\0", "says that it is EVT4"),
         ("a.raw", b"% format HISTO3D;height=320;width=320\n", "says that it is HISTO3D"),
         ("a.raw", bytes(100), "neither a recording of a Prophesee camera"),
