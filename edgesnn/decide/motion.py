@@ -20,7 +20,7 @@ falls below `leave`, or nothing moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,8 @@ class MotionState:
 
     shares: tuple[float, ...]
     held: Decision
+    motion: Motion = Motion()
+    seen: tuple[Floats, Floats, Floats] | None = field(default=None, compare=False)
 
 
 class MotionReadout:
@@ -116,12 +118,13 @@ class MotionReadout:
 
     def snapshot(self) -> MotionState:
         """Return everything that it remembers."""
-        return MotionState(tuple(self._shares.tolist()), self.held)
+        return MotionState(tuple(self._shares.tolist()), self.held, self.motion, self._seen)
 
     def restore(self, state: MotionState) -> None:
         """Go on from a snapshot."""
         self.reset()
         self._shares, self.held = np.array(state.shares), state.held
+        self.motion, self._seen = state.motion, state.seen
         self._tell_probabilities()
 
     def best(self) -> int:

@@ -71,19 +71,21 @@ class ReadoutKind:
     """spec: the description's class. open: makes the readout, from (spec, rule=...).
 
     rule: when it may stop early if nobody says otherwise. ends: whether what it waits for has an
-    end, so that an answer can be final (--exit exact).
+    end, so that an answer can be final (--exit exact). answers: whether it tells one that could
+    come earlier (--exit margin:X).
     """
 
     spec: type[Any]
     open: Callable[..., AnyReadout]
     rule: ExitRule = NEVER
     ends: bool = False
+    answers: bool = True
 
 
 READOUTS = {
     "evidence": ReadoutKind(ReadoutSpec, Readout),
     "spotting": ReadoutKind(SpottingSpec, Spotter),
-    "motion": ReadoutKind(MotionSpec, MotionReadout),
+    "motion": ReadoutKind(MotionSpec, MotionReadout, answers=False),
     "trial": ReadoutKind(TrialSpec, TrialReadout, EXACT, ends=True),
 }
 """Kinds of readout, as a bundle names them."""
@@ -100,5 +102,9 @@ def open_readout(spec: AnyReadoutSpec, rule: ExitRule | None = None) -> AnyReado
         raise InputError(
             "--exit exact needs a trial with an end: in an endless stream "
             "some future could always change the answer; use margin:X or never"
+        )
+    if rule is not None and rule.kind == "margin" and not kind.answers:
+        raise InputError(
+            f"--exit {rule} is for answers that may come early; motion is told in every step"
         )
     return kind.open(spec, rule=rule or kind.rule)

@@ -160,7 +160,7 @@ class TrialReadout:
     def finish(self, t_us: int) -> Decision | None:
         """End of the input: answer a trial that was cut short. Silence would change nothing."""
         answer = None if self.at == 0 or self._answered else self._answer(t_us)
-        self.at = 0
+        self.at = self._resting = 0
         return answer
 
     def _sure(self, next_weight: int) -> bool:

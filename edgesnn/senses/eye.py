@@ -24,6 +24,10 @@ class Eye(Protocol):
         """Take a square gray picture; return its events, and the time up to which all is told."""
         ...
 
+    def follow(self, before: Eye) -> None:
+        """Take over what the eye of the lap before has counted; what it saw is forgotten."""
+        ...
+
     def notes(self) -> tuple[str, ...]:
         """Return what a person should know of the pictures."""
         ...
@@ -39,6 +43,9 @@ class Emulated:
     def frame(self, gray: Gray, t_us: int) -> tuple[Events, int]:
         """See `Eye`."""
         return self._emulator.frame(gray, t_us), t_us
+
+    def follow(self, before: Eye) -> None:
+        """See `Eye`: nothing is counted."""
 
     def notes(self) -> tuple[str, ...]:
         """See `Eye`: every picture is looked at."""

@@ -12,8 +12,9 @@ or column that is noisy in two spans running (`senses.lines`) are shut out soone
 decided holds for later windows only, so that nothing waits: a noisy part of the sensor may be
 taken for motion until then.
 
-The real recordings of gestures and digits that come with edgesnn lose no event to it as they lie; a
-busy pixel whose windows fall otherwise may (115 of 101,288 events of one clip, moved by 20 ms).
+The real recording of a gesture that comes with edgesnn loses no event to it as it lies, that of
+digits 25 of one pixel; a busy pixel whose windows fall otherwise may be lost (115 of 101,288 events
+of one clip, moved by 20 ms).
 """
 
 from __future__ import annotations

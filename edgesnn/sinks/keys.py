@@ -7,6 +7,7 @@ import re
 import select
 import sys
 import time
+from contextlib import suppress
 from typing import Any, TextIO
 
 try:
@@ -79,8 +80,17 @@ class Keys:
     def leave(self) -> None:
         """Give the keyboard back."""
         if self._number is not None:
-            termios.tcsetattr(self._number, termios.TCSADRAIN, self._before)
+            with suppress(OSError, termios.error):  # the terminal may be gone
+                termios.tcsetattr(self._number, termios.TCSADRAIN, self._before)
             self._number = None
+
+
+def let_go(number: int) -> None:
+    """Make a terminal that was stopped (Ctrl-S) take output again; what waits for it is dropped."""
+    if termios is not None:
+        with suppress(OSError, termios.error):
+            termios.tcflow(number, termios.TCOON)
+            termios.tcflush(number, termios.TCOFLUSH)
 
 
 def _ends(told: str) -> bool:

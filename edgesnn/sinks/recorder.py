@@ -74,7 +74,7 @@ class Recorder:
         self._failure: Exception | None = None
         self._failed = threading.Event()
         self._can_wait = False
-        self._changed = 0
+        self._changed = self._laps = 0
         self._until_us: int | None = None
 
     @property
@@ -108,6 +108,7 @@ class Recorder:
         if self._failure is not None:
             raise self._error()
         self._until_us = packet.watermark_us
+        self._laps += packet.begins
         if not len(packet.events):
             return
         if self._can_wait:
@@ -124,11 +125,23 @@ class Recorder:
         if thread is None:
             return
         self._ring.end()
-        thread.join()
+        try:
+            thread.join()
+        except KeyboardInterrupt:
+            kept = self._path.with_name(f"{self._path.name}.raw")
+            rest = f"; what there is lies in {shown(kept.name)}" if kept.exists() else ""
+            print(f"edgesnn: {shown(self._path.name)} was not finished{rest}", file=sys.stderr)
+            raise
         if self.left_out:
             print(
                 f"edgesnn: {shown(self._path.name)} lacks {self.left_out} events; writing was "
                 "slower than the camera",
+                file=sys.stderr,
+            )
+        if self._laps:
+            print(
+                f"edgesnn: {shown(self._path.name)} holds {self._laps + 1} laps one after the "
+                "other; played back it is one recording, and no network is reset between them",
                 file=sys.stderr,
             )
         if self._changed:

@@ -23,7 +23,7 @@ from edgesnn.stream.sink import RunInfo, Snapshot
 PANE = 36
 """Columns that the text beside the picture needs."""
 _LEAST_PICTURE = 16  # columns; a smaller one shows nothing
-_ACCENT, _WARN = "#7fd962", "#f07178"
+_ACCENT, _WARN, _DARK = "#7fd962", "#f07178", "#10141a"
 _TRACK, _MARK = "─", "│"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -95,7 +95,7 @@ def _drawn(
 def header(info: RunInfo, width: int) -> Text:
     """Say what runs on what."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f" edgesnn {info.model} ", f"#10141a on {_ACCENT}")
+    text.append(f" edgesnn {info.model} ", f"{_DARK} on {_ACCENT}")
     text.append(f"  {info.source}", "bold")
     text.append(f"  {info.size[0]}x{info.size[1]}  {info.backend}", "dim")
     text.append(f"  {info.step_us / 1e3:g} ms steps", "dim")
@@ -263,7 +263,7 @@ def _bar(share: float, width: int, colour: str, threshold: float | None = None) 
     bar.append(_TRACK * (width - len(drawn)), "dim")
     if threshold is not None and 0 < threshold < 1 and width:
         at = min(width - 1, int(threshold * width))
-        mark = Text(_MARK, "bold" if at >= full else f"bold on {colour}")
+        mark = Text(_MARK, "bold" if at >= full else f"bold {_DARK} on {colour}")
         bar = bar[:at] + mark + bar[at + 1 :]
     return bar
 

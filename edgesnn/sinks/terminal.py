@@ -12,12 +12,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from edgesnn.decide.decision import NOTHING, Decision
 from edgesnn.events import Packet
-from edgesnn.sinks.keys import Keys
+from edgesnn.sinks.keys import Keys, let_go
 from edgesnn.sinks.lines import LineWriter
 from edgesnn.sinks.motion_picture import MAX_SPEED
 from edgesnn.sinks.opening import Opening
@@ -26,6 +27,7 @@ from edgesnn.stream.sink import Monitor, RunInfo, Sink, Summary
 if TYPE_CHECKING:
     from rich.segment import Segment
 
+_END_S = 2.0
 REFRESH_HZ = 20
 _REMEMBERED = 12
 _BEGIN, _END = "\x1b[?2026h", "\x1b[?2026l"  # a frame that terminals may show in one piece
@@ -181,8 +183,13 @@ class TerminalView:
         if self._suspend_before is not None:
             signal.signal(signal.SIGTSTP, self._suspend_before)
         self._closing.set()
-        self._thread.join()
-        self._thread = None
+        self._thread.join(_END_S)
+        if self._thread.is_alive():  # it waits for a terminal that takes nothing (Ctrl-S)
+            let_go(self._out.fileno())
+            self._thread.join(_END_S)
+        gone, self._thread = self._thread.is_alive(), None
+        if gone:
+            return
         if not self._away:
             self._give_back()
         PlainLines(self._out, self._stop).close(summary)
@@ -196,8 +203,9 @@ class TerminalView:
 
     def _give_back(self) -> None:
         self._keys.leave()
-        self._console.show_cursor(True)
-        self._console.set_alt_screen(False)
+        with suppress(OSError):  # the terminal may be gone
+            self._console.show_cursor(True)
+            self._console.set_alt_screen(False)
 
     def _suspend(self, _number: int, _frame: FrameType | None) -> None:
         """Ctrl-Z: give the terminal back and stop; the drawing takes it over when it is ours again.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgesnn.errors import InputError
 from edgesnn.events import Packet, empty_events
+from edgesnn.senses.eye import Eye
 from edgesnn.senses.latency import LatencySpec, latency_events
 from edgesnn.sources.catalog import PICTURES
 from edgesnn.sources.found import check_plain
@@ -85,7 +86,9 @@ def prepared(gray: Image, spec: LatencySpec) -> Image | None:
         return _pasted(_fitted(figure, spec.size), spec.size, centred_on_mass=False)
     rows, columns = np.nonzero(figure > 100)
     cut = figure[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    return _pasted(_fitted(cut, round(_FIGURE * spec.size)), spec.size, centred_on_mass=True)
+    fitted = _fitted(cut, round(_FIGURE * spec.size))
+    # Specks that lie far apart are nothing at this size.
+    return _pasted(fitted, spec.size, centred_on_mass=True) if fitted.any() else None
 
 
 def _stretched(figure: Image, background: int) -> Image | None:
@@ -206,6 +209,11 @@ class Frames:
         self.size = (spec.size, spec.size)
         self._spec, self._step_us = spec, step_us
         self._free_us = self._seen = self._left_out = 0
+
+    def follow(self, before: Eye) -> None:
+        """Go on counting where the pictures of the lap before ended."""
+        if isinstance(before, Frames):
+            self._seen, self._left_out = before._seen, before._left_out
 
     def notes(self) -> tuple[str, ...]:
         """Say how many frames were left out."""

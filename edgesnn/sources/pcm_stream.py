@@ -43,7 +43,12 @@ def open_live(value: Any, wanted: Wanted) -> PcmStream:
     rate_hz = wanted.settings.get("rate") or RATE_HZ
     if sys.stdin is None:
         raise InputError("standard input is closed: there is nothing to hear from --stdin")
-    return open_pcm_stream(sys.stdin.buffer, sound_of(wanted.bundle), rate_hz=rate_hz)
+    try:
+        # Without a buffer: a thread that waits in it at the end of the program aborts Python.
+        stream: BinaryIO = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)  # noqa: SIM115
+    except (OSError, ValueError, AttributeError):  # no file of the system's
+        stream = sys.stdin.buffer
+    return open_pcm_stream(stream, sound_of(wanted.bundle), rate_hz=rate_hz)
 
 
 def open_pcm_stream(stream: BinaryIO, spec: HearingSpec, *, rate_hz: int) -> PcmStream:
@@ -126,6 +131,10 @@ class PcmStream:
                 data = read(_BLOCK_BYTES)
             except (OSError, ValueError):
                 data = b""
+            if data is None:  # a pipe that does not block
+                time.sleep(_BREATH_S)
+                data = b"more"
+                continue
             while not self._over:
                 try:
                     self._blocks.put((data, time.monotonic_ns()), timeout=0.2)

@@ -92,8 +92,12 @@ def _gray(picture: NDArray[Any]) -> Image:
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     if picture.dtype == np.uint16:
         picture = _in_8_bits(picture)
+    elif picture.dtype.kind == "f":  # 0 to 1, or already 0 to 255
+        picture = np.nan_to_num(picture)
+        scale = 255 if float(picture.max()) <= 1 else 1
+        picture = np.clip(picture * scale, 0, 255).astype(np.uint8)
     elif picture.dtype != np.uint8:
-        picture = np.clip(np.nan_to_num(picture) * 255, 0, 255).astype(np.uint8)
+        picture = _in_8_bits(np.clip(picture, 0, 2**16 - 1).astype(np.uint16))
     if picture.ndim == 2:
         return picture
     channels = picture.shape[2]

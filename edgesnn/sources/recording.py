@@ -180,6 +180,8 @@ class Recording:
             clock_us = min(clock_us, window.due_at(stop))
         elif self._loop:
             clock_us = min(clock_us, self._first_us + self._lap_us)
+        else:  # a host that is late, or a high speed, makes the recording no longer
+            clock_us = min(clock_us, self._until_us)
         self._at = stop
         # From playback's clock to the sensor's, which lost time at every jump back, in each lap.
         shift = self._lap * (self._lap_us - int(self._lost_us[-1]))

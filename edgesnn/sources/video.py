@@ -139,7 +139,9 @@ class Video:
             self._over = True
             return self.read()
         self._capture.release()
-        self._capture, self._eye = _opened(self._path), self._make_eye()
+        before, self._eye = self._eye, self._make_eye()
+        self._eye.follow(before)
+        self._capture = _opened(self._path)
         self._lap_frames, self._lap_us, self._begins = 0, None, True
         return Packet(empty_events(), self._told_us, time.monotonic_ns())
 

@@ -61,6 +61,7 @@ class Loop:
             bundle.encoder, program.input_shape, source.size, program.step_us
         )
         self._stream = model.stream()
+        self._heard = False  # whether an event has come
         self._at_start = True  # whether the network was reset and has not stepped since
         self._readout = open_readout(bundle.readout, rule)
         self._decision = self._readout.held
@@ -163,6 +164,12 @@ class Loop:
         return t_us - self._first_us >= self._until_us
 
     def _take(self, step: Step) -> None:
+        if len(step.events) and not self._heard:
+            self._heard = True
+            if self._counts.steps:  # silence before the first event leaves nothing behind
+                self._stream.reset()
+                self._readout.reset()
+                self._at_start = True
         clock = time.perf_counter_ns
         times = [clock()]
         x = self._encoder.encode(step.events, step.start_us)

@@ -105,6 +105,7 @@ def test_version_and_help_teach(line: Run) -> None:
         (("run", "gesture", "--camera", "--loop"), "--loop is for recordings and --camera is live"),
         (("run", "gesture", "--speed", "fast"), "--speed fast is no speed"),
         (("run", "gesture", "--speed", "0"), "--speed 0 is no speed"),
+        (("run", "flow", "--exit", "margin:0.5"), "motion is told in every step"),
         (("run", "gesture", "--speed", "1e7"), "give a number from a millionth to a million"),
         (("run", "gesture", "--sensor", "128"), "--sensor 128 is no size"),
         (("profile", "gesture", "--live", "--steps", "9"), "--live runs for --duration seconds"),
@@ -146,6 +147,13 @@ def test_a_training_is_not_begun_where_another_lies(line: Run, tmp_path: Path) -
         code, _, err = line("train", "flow", "--out", str(out), "--updates", "1")
         assert code == 2 and f"--out {out} holds a training" in err
     assert (tmp_path / "first" / "last.pt").read_bytes() == b"hours of work"
+
+
+def test_laps_in_a_recording_are_said(line: Run, model: str, clip: str, tmp_path: Path) -> None:
+    out = str(tmp_path / "a.npz")
+    words = ("--model", model, "--file", clip, "--speed", "max", "--duration", "2", "--record", out)
+    assert "laps" not in line("run", "gesture", *words)[2]
+    assert "laps one after the other" in line("run", "gesture", "--loop", *words)[2]
 
 
 def test_bad_files_get_one_sentence(line: Run, model: str, clip: str, tmp_path: Path) -> None:

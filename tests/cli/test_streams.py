@@ -30,6 +30,21 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("--duration 1", 0),
+        ("| head -n 1", 0),
+        ("& pid=$!; sleep 2; kill -TERM $pid; wait $pid", 143),
+    ],
+)
+def test_a_pipe_may_be_open_when_a_run_ends(tmp_path: Path, how: str, code: int) -> None:
+    """A thread that waits in standard input must not abort the interpreter."""
+    line = f"mkfifo p; sleep 6 >p & edgesnn run keyword --stdin --json <p {how}"
+    done = shell(line, tmp_path)
+    assert b"Fatal" not in done.stderr and done.returncode == code, done.stderr
+
+
 def test_a_run_without_a_step_has_no_latency(tmp_path: Path) -> None:
     done = shell("edgesnn run keyword --stdin --json </dev/null", tmp_path)
     summary = json.loads(done.stdout.splitlines()[-1])

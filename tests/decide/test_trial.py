@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +152,11 @@ def test_a_trial_that_was_answered_is_over_at_the_end() -> None:
     readout = TrialReadout(spec(2, 4, 2), rule=EXACT)
     assert readout.update(np.array([0, 2], np.int32), 1, 10) is not None and readout.at == 1
     assert readout.finish(10) is None and readout.turn(1) == "reset"
+    waiting = TrialReadout(replace(spec(2, 1, 2), rest_steps=3))
+    waiting.update(np.array([0, 2], np.int32), 1, 10)
+    assert waiting.turn(1) == "skip"
+    waiting.finish(10)
+    assert waiting.turn(1) == "reset"
 
 
 def test_a_single_class_leads_by_all_it_has() -> None:

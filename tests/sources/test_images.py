@@ -135,6 +135,27 @@ def test_one_brightness_is_nothing_to_see(tmp_path: Path, value: int) -> None:
         read_pictures(tmp_path / "flat.png", SPEC)
 
 
+@pytest.mark.parametrize("paper", [0, 255])
+def test_specks_far_apart_are_nothing_to_see(tmp_path: Path, paper: int) -> None:
+    picture = np.full((4000, 4000), paper, np.uint8)
+    picture[5, 5] = picture[3990, 3990] = 255 - paper
+    cv2 = pytest.importorskip("cv2")
+    cv2.imwrite(str(tmp_path / "dots.png"), picture)
+    with pytest.raises(InputError, match="there is nothing to see in it"):
+        read_pictures(tmp_path / "dots.png", SPEC)
+
+
+@pytest.mark.parametrize("kind", ["int16", "int32", "float32"])
+def test_numbers_of_other_kinds_are_seen_as_they_are(tmp_path: Path, kind: str) -> None:
+    cv2 = pytest.importorskip("cv2")
+    picture = np.zeros((40, 40), np.uint8)
+    picture[10:30, 18:23] = np.linspace(60, 250, 20, dtype=np.uint8)[:, None]
+    cv2.imwrite(str(tmp_path / "a.bmp"), picture)
+    cv2.imwrite(str(tmp_path / "a.tiff"), picture.astype(kind))
+    ours, other = (read_pictures(tmp_path / f"a.{end}", SPEC) for end in ("bmp", "tiff"))
+    assert np.array_equal(ours, other)
+
+
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     (tmp_path / "b.png").write_bytes(b"")

@@ -63,6 +63,19 @@ def test_what_is_written_is_read_back(tmp_path, suffix):
     assert found.tolist() == events.tolist()
 
 
+@pytest.mark.parametrize("speed", [100.0, 1e4, 1e6])
+def test_a_recording_is_no_longer_at_a_high_speed(tmp_path, speed):
+    """A host that is late tells no time behind the recording's end either."""
+    t = np.arange(0, 30_000, 100)
+    npz_from_events(tmp_path / "a.npz", events_from_arrays(t, t % 9, t % 9, t % 2), (9, 9))
+    source = open_recording(tmp_path / "a.npz", speed=speed)
+    told = []
+    while (packet := source.read()) is not None:
+        told.append(packet.watermark_us)
+        time.sleep(0.002)
+    assert told[-1] == max(told) == t[-1]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

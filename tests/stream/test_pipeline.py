@@ -26,10 +26,10 @@ from edgesnn.app import load_app, sample_path
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
 from edgesnn.decide.exit_rule import ExitRule
-from edgesnn.events import Packet, events_from_arrays, joined_events
+from edgesnn.events import Packet, empty_events, events_from_arrays, joined_events
 from edgesnn.program import Integrate
 from edgesnn.sources.npz_write import npz_from_events
-from edgesnn.sources.recording import open_recording
+from edgesnn.sources.recording import open_recording, read_events
 from edgesnn.stream.sink import RunInfo
 
 
@@ -179,6 +179,25 @@ def test_an_hour_of_silence_takes_no_memory_and_ends_when_it_is_over():
     tracemalloc.stop()
     assert summary.steps == 50 and peak < 20_000_000
     assert summary.events + summary.queued == len(events) + len(late)
+
+
+def test_silence_before_the_first_event_leaves_nothing_behind():
+    """A sensor that starts in the dark steps a network whose currents move its potentials."""
+    bundle = load_bundle("keyword")
+    events, size = read_events(sample_path(load_app("gesture")))
+    events = events[:20_000].copy()
+    events["x"] %= 40
+    events["y"] = 0
+    first, last = int(events["t"][0]), int(events["t"][-1])
+    dark = [Packet(empty_events(), first - 300_000 + n * 10_000, 0) for n in range(30)]
+    told = []
+    for before in ([], dark):
+        heard = []
+        model = backend("onnx_cpu").load(bundle)
+        source = FakeSource(iter([*before, Packet(events, last, 0)]), size=(40, 1))
+        play(source, Listener(heard), model=model, bundle=bundle)
+        told.append([(d.t_us, d.label, d.confidence) for d in heard_of(heard, "decision")])
+    assert told[0] and told[0] == told[1]
 
 
 def test_a_lap_begins_with_a_trial_of_its_own(tmp_path):
