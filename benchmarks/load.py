@@ -94,6 +94,9 @@ class Free:
         """Return itself: there is no state."""
         return self
 
+    def reset(self) -> None:
+        """There is no state."""
+
     def step(self, x: Tensor) -> Tensor:
         """Return zeros."""
         return self._y

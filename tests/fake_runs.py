@@ -39,6 +39,9 @@ class LeftOrRight:
     def stream(self) -> "LeftOrRight":
         return self
 
+    def reset(self) -> None:
+        """There is no state."""
+
     def step(self, x: np.ndarray) -> np.ndarray:
         time.sleep(self.slow_s)
         self.frames.append(x)
