@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import select
 import threading
@@ -22,6 +23,7 @@ class LineWriter:
         self._unread = False
         self._looked_s = 0.0
         self._poll = _poll(out)
+        self._terminal = out.isatty()
 
     def write(self, line: str) -> None:
         """Write one line; raises RunError when the output fails (disk full)."""
@@ -30,9 +32,11 @@ class LineWriter:
         try:
             self._out.write(line + "\n")
             self._out.flush()
-        except BrokenPipeError:
-            self._leave()
         except (OSError, ValueError) as error:
+            number = getattr(error, "errno", None)
+            if number == errno.EPIPE or (number == errno.EIO and self._terminal):
+                self._leave()  # of a terminal that was closed nothing else is said
+                return
             why = getattr(error, "strerror", None) or error
             raise RunError(f"the output cannot be written: {why}") from error
 

@@ -187,8 +187,8 @@ class TerminalView:
         if self._thread.is_alive():  # it waits for a terminal that takes nothing (Ctrl-S)
             let_go(self._out.fileno())
             self._thread.join(_END_S)
-        gone, self._thread = self._thread.is_alive(), None
-        if gone:
+        held, self._thread = self._thread.is_alive(), None
+        if held or self._is_gone():
             return
         if not self._away:
             self._give_back()
@@ -200,6 +200,13 @@ class TerminalView:
             self._brightness = self._keys.background(self._out)
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
+
+    def _is_gone(self) -> bool:
+        try:
+            os.get_terminal_size(self._out.fileno())
+        except OSError:
+            return True
+        return False
 
     def _give_back(self) -> None:
         self._keys.leave()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -83,50 +85,80 @@ def test_help_and_pause_are_said() -> None:
     assert "ON" in drawn([0.7, 0.2, 0.1])[-1]
 
 
-@pytest.mark.parametrize("size", [(30, 100), (0, 0)], ids=["told", "not told"])
-def test_keys_of_a_real_terminal(size: tuple[int, int]) -> None:
-    """? shows the help, q ends the run, and the terminal is as it was."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, size)
-    before = termios.tcgetattr(theirs)
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-    environment.pop("NO_COLOR", None)
-    line = [sys.executable, "-m", "edgesnn", "run", "gesture", "--loop"]
-    child = subprocess.Popen(
-        line,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        preexec_fn=_own_terminal,
-    )
-    told = bytearray()
+class OnTerminal:
+    """A run in a terminal of its own; told: what it has drawn."""
 
-    def read() -> None:
+    def __init__(self, size: tuple[int, int] = (30, 100)) -> None:
+        self.ours, self.theirs = pty.openpty()
+        termios.tcsetwinsize(self.theirs, size)
+        self.before = termios.tcgetattr(self.theirs)
+        environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+        environment.pop("NO_COLOR", None)
+        self.child = subprocess.Popen(
+            [sys.executable, "-m", "edgesnn", "run", "gesture", "--loop"],
+            stdin=self.theirs,
+            stdout=self.theirs,
+            stderr=subprocess.PIPE,
+            env=environment,
+            preexec_fn=_own_terminal,
+        )
+        self.told = bytearray()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
         try:
-            while part := os.read(ours, 65536):
-                told.extend(part)
+            while part := os.read(self.ours, 65536):
+                self.told.extend(part)
         except OSError:
             pass
 
-    threading.Thread(target=read, daemon=True).start()
-
-    def seen(text: bytes) -> bool:
+    def seen(self, text: bytes) -> bool:
         until = time.monotonic() + 20
-        while text not in told and time.monotonic() < until:
+        while text not in self.told and time.monotonic() < until:
             time.sleep(0.05)
-        return text in told
+        return text in self.told
 
-    assert seen(b"ON"), bytes(told[-500:])
-    os.write(ours, b"?")
-    assert seen(b"hold the view still")
-    os.write(ours, b"q")
-    assert child.wait(20) == 0
-    assert seen(b"\x1b[?1049l")
-    after = termios.tcgetattr(theirs)
-    assert after[:4] == before[:4]
-    os.close(theirs)
-    os.close(ours)
+    def close(self) -> None:
+        self.child.kill()
+        self.child.communicate()
+        for number in (self.theirs, self.ours):
+            with contextlib.suppress(OSError):
+                os.close(number)
+
+
+@pytest.mark.parametrize("size", [(30, 100), (0, 0)], ids=["told", "not told"])
+def test_keys_of_a_real_terminal(size: tuple[int, int]) -> None:
+    """? shows the help, q ends the run, and the terminal is as it was."""
+    run = OnTerminal(size)
+    assert run.seen(b"ON"), bytes(run.told[-500:])
+    os.write(run.ours, b"?")
+    assert run.seen(b"hold the view still")
+    os.write(run.ours, b"q")
+    assert run.child.wait(20) == 0
+    assert run.seen(b"\x1b[?1049l")
+    assert termios.tcgetattr(run.theirs)[:4] == run.before[:4]
+    run.close()
+
+
+def test_a_terminal_that_was_stopped_does_not_hold_a_run() -> None:
+    """Ctrl-S: what is drawn waits, and the run still ends in order."""
+    run = OnTerminal()
+    assert run.seen(b"ON")
+    os.write(run.ours, b"\x13")
+    time.sleep(1)
+    run.child.send_signal(signal.SIGTERM)
+    assert run.child.wait(20) == 143
+    run.close()
+
+
+def test_a_terminal_that_vanishes_is_no_failure() -> None:
+    run = OnTerminal()
+    assert run.seen(b"ON")
+    os.close(run.theirs)
+    os.close(run.ours)
+    _, complaints = run.child.communicate(timeout=20)
+    assert run.child.returncode in (0, 129) and b"failed" not in complaints, complaints
+    run.close()
 
 
 def _own_terminal() -> None:
