@@ -89,7 +89,10 @@ def let_go(number: int) -> None:
     """Make a terminal that was stopped (Ctrl-S) take output again; what waits for it is dropped."""
     if termios is not None:
         with suppress(OSError, termios.error):
-            termios.tcflow(number, termios.TCOON)
+            before = termios.tcgetattr(number)
+            without = [before[0] & ~termios.IXON, *before[1:]]
+            termios.tcsetattr(number, termios.TCSANOW, without)  # a stopped line starts again
+            termios.tcsetattr(number, termios.TCSANOW, before)
             termios.tcflush(number, termios.TCOFLUSH)
 
 

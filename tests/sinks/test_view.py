@@ -148,6 +148,7 @@ def test_a_terminal_that_was_stopped_does_not_hold_a_run() -> None:
     time.sleep(1)
     run.child.send_signal(signal.SIGTERM)
     assert run.child.wait(20) == 143
+    assert run.seen(b"not processed at the end")  # of the summary, below what was there before
     run.close()
 
 
