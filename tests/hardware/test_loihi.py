@@ -43,7 +43,8 @@ def bundle_of(program: Program) -> Bundle:
 
 
 def left_behind() -> set[str]:
-    return {name for name in os.listdir(SHARED)} if SHARED.is_dir() else set()
+    """Segments as Lava makes them; what other programs of the machine share is not counted."""
+    return {path.name for path in SHARED.glob("psm_*")}
 
 
 def soon_as(before: set[str]) -> bool:
