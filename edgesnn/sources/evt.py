@@ -22,6 +22,8 @@ from edgesnn.events import Events, empty_events, events_from_arrays
 Ints = NDArray[np.int64]
 Words = NDArray[np.unsignedinteger[Any]]
 _TIME_HIGH = 8
+_KINDS = (0, 1, _TIME_HIGH, 10, 14, 15)
+"""Of EVT 2: OFF and ON events, times, triggers, others and words that go on."""
 
 
 class Decoder(Protocol):
@@ -89,7 +91,7 @@ class _High:
 class Evt2:
     """EVT 2.0."""
 
-    word = np.dtype("<u4")
+    word: np.dtype[Any] = np.dtype("<u4")
 
     def __init__(self) -> None:
         self.count = self.unknown = self.early = 0
@@ -104,7 +106,7 @@ class Evt2:
         """Return the events of the next words."""
         kind = words >> 28
         self.count += len(words)
-        self.unknown += int(np.count_nonzero(~np.isin(kind, (0, 1, _TIME_HIGH, 10, 14, 15))))
+        self.unknown += int(np.count_nonzero(~np.isin(kind, _KINDS)))
         new = kind == _TIME_HIGH
         high, known = self._high.at_words(new, (words[new] & 0xFFF_FFFF).astype(np.int64))
         is_event = kind < 2
@@ -115,19 +117,14 @@ class Evt2:
         return events_from_arrays(t, (event >> 11) & 0x7FF, event & 0x7FF, event >> 28)
 
 
-class Evt21:
+class Evt21(Evt2):
     """EVT 2.1. swapped: the two halves of a word come high one first, as the IMX636 sends them."""
 
     word = np.dtype("<u8")
 
     def __init__(self, swapped: bool = False) -> None:
-        self.count = self.unknown = self.early = 0
-        self._high, self._swapped = _High(28), swapped
-
-    @property
-    def clock_us(self) -> int | None:
-        """The newest time that was told."""
-        return None if self._high.value is None else self._high.value << 6
+        super().__init__()
+        self._swapped = swapped
 
     def decode(self, words: Words) -> Events:
         """Return the events of the next words."""
@@ -136,7 +133,7 @@ class Evt21:
             low, high_half = high_half, low
         kind = high_half >> 28
         self.count += len(words)
-        self.unknown += int(np.count_nonzero(~np.isin(kind, (0, 1, _TIME_HIGH, 10, 14, 15))))
+        self.unknown += int(np.count_nonzero(~np.isin(kind, _KINDS)))
         new = kind == _TIME_HIGH
         high, known = self._high.at_words(new, (high_half[new] & 0xFFF_FFFF).astype(np.int64))
         is_event = kind < 2
