@@ -11,16 +11,21 @@ LONGEST_READ_S = 0.5
 
 
 def packets_of(source: Source, limit: int = 100_000, seconds: float = 20.0) -> list[Packet]:
-    """Read until the end, or until there are `limit` packets or time is over."""
+    """Read until the end, or until there are `limit` packets and an event, or time is over.
+
+    A camera's packets are empty until it sees something, which on a busy machine takes its time.
+    """
     found: list[Packet] = []
+    events = 0
     until = time.monotonic() + seconds
-    while len(found) < limit and time.monotonic() < until:
+    while (len(found) < limit or not events) and time.monotonic() < until:
         began = time.monotonic()
         packet = source.read()
         assert time.monotonic() - began < LONGEST_READ_S
         if packet is None:
             return found
         found.append(packet)
+        events += len(packet.events)
     return found
 
 

@@ -10,15 +10,15 @@ import numpy as np
 class FakeCapture:
     """A camera with a few frames; then it says that there are no more."""
 
-    def __init__(self, frames):
-        self.frames, self.released = list(frames), False
+    def __init__(self, frames, every_s=0.01):
+        self.frames, self.every_s, self.released = list(frames), every_s, False
 
     def get(self, _):
         return 0.0
 
     def read(self):
         if self.frames:
-            time.sleep(0.01)
+            time.sleep(self.every_s)
             return True, self.frames.pop(0)
         return False, None
 

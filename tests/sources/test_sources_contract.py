@@ -98,6 +98,7 @@ def makers(files):
         )
     made["camera"] = lambda: Camera(FakeCamera(busy + [None] * 1000))
     made["webcam"] = lambda: Webcam(FakeCapture(squares(200)), "webcam:0")
+    made["slow webcam"] = lambda: Webcam(FakeCapture(squares(20), every_s=0.1), "webcam:0")
     made["demo"] = lambda: open_demo(0)
     made |= sounds(files)
     for speed in (math.inf, 1.0):
@@ -144,7 +145,13 @@ def pictures(speed, loop=False):
 
 
 NAMES = list(makers(None))
-ENDLESS = {name for name in NAMES if "looped" in name} | {"camera", "webcam", "demo", "microphone"}
+ENDLESS = {name for name in NAMES if "looped" in name} | {
+    "camera",
+    "webcam",
+    "slow webcam",
+    "demo",
+    "microphone",
+}
 LONG = {"pictures at 1.0"}
 
 
@@ -191,6 +198,7 @@ def test_recordings_wait_and_live_sources_do_not(files):
     assert {name for name, value in waits.items() if not value} == {
         "camera",
         "webcam",
+        "slow webcam",
         "demo",
         "microphone",
     }
