@@ -9,7 +9,7 @@ import os
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-PARTS = ("plan", "values", "layer", "nodes", "stream")
+PARTS = ("plan", "values", "layer", "nodes", "stream", "refine")
 UNIX = ["-O3", "-std=c11", "-fvisibility=hidden"]
 
 

@@ -124,7 +124,7 @@ def main() -> None:
     events = events_from_arrays(t, *rows[:, 1:4].T.astype(np.int64))
     truth = truth_of(given.truth, rows[0, 0]) if given.truth else None
     for name, part, own, axis in turned(events, size):
-        model = FieldOf(load_bundle("flow"), own, "onnx_cpu", None)
+        model = FieldOf(load_bundle("flow"), own, "onnx_cpu")
 
         def field(until_us: int, model: FieldOf = model, part: Events = part) -> Any:
             return model.at(part[part["t"] < until_us], until_us)

@@ -46,7 +46,7 @@ def truth_at(seconds: float) -> NDArray[np.float64]:
 def picture() -> Image:
     """Return the whole picture, blue first."""
     events, size = read_events(sample_path(load_app("flow")))
-    own, peers = FieldOf(load_bundle("flow"), size, "onnx_cpu", None), methods()
+    own, peers = FieldOf(load_bundle("flow"), size, "onnx_cpu"), methods()
     names = ["events", "edgesnn", "truth", "DIS", "Farneback"]
     rows = []
     for seconds in MOMENTS_S:

@@ -67,6 +67,7 @@ def timed(steps: int) -> dict[str, Any]:
     def whole(step: Events, start_us: int) -> None:
         x = encoder.encode(step, start_us)
         y = streams[first].step(x)
+        readout.see(step, start_us + program.step_us, 2, program.step_us)
         readout.update(y, len(step), start_us + program.step_us)
         readout.field(start_us + program.step_us, 2, program.step_us)
 

@@ -15,11 +15,14 @@ import math
 from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgesnn.decide.motion import MotionSpec
 from edgesnn.decide.readouts import READOUTS, AnyReadoutSpec
+from edgesnn.decide.refine import MOST_ROUNDS
+from edgesnn.described import Spec, described
 from edgesnn.errors import BundleError, InputError
 from edgesnn.program import Program, Tensor, from_dict
 from edgesnn.senses.cells import CellsSpec, check_cell
@@ -27,7 +30,6 @@ from edgesnn.senses.encoder import EncoderSpec
 from edgesnn.senses.encoders import AnyEncoderSpec
 from edgesnn.senses.hearing import HearingSpec
 from edgesnn.senses.latency import LatencySpec
-from edgesnn.text import shown
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -37,7 +39,6 @@ VERSION = 1
 ZOO = "edgesnn.models.zoo"
 """The package whose files are the bundles that come with edgesnn."""
 FILES = ("npz", "onnx", "parity.npz")
-Spec = TypeVar("Spec")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +57,20 @@ class Bundle:
     hearing: HearingSpec | None = None
     latency: LatencySpec | None = None
 
-    def fitted(self, size: tuple[int, int], cell: int | None = None) -> Bundle:
+    def fitted(
+        self, size: tuple[int, int], cell: int | None = None, rounds: int | None = None
+    ) -> Bundle:
         """Return the same model for a sensor of (width, height), where it takes any.
 
-        cell: pixels along a cell's side, None: as few as a usual grid allows. Raises InputError for
-        a cell that is none, and where the model has one size.
+        cell: pixels along a cell's side, None: as few as a usual grid allows. rounds: in which
+        events make its motion exact, None: its own. Raises InputError for a cell that is none,
+        where the model has one size, and for rounds where it sees no motion.
         """
+        if rounds is not None:
+            if not isinstance(self.readout, MotionSpec):
+                raise InputError(f"{self.program.name} sees no motion; leave --rounds out")
+            own = replace(self.readout, rounds=rounds)
+            return replace(self, readout=own).fitted(size, cell)
         if not isinstance(self.encoder, CellsSpec):
             if cell is not None:
                 raise InputError(f"the model {self.program.name} has no cells; leave --cells out")
@@ -198,7 +207,9 @@ def _tensors(data: bytes, name: str) -> dict[str, Tensor]:
 def _encoder(fields: dict[str, Any]) -> AnyEncoderSpec:
     kind = fields.get("kind", "counts")
     if kind == "cells":
-        cells = _spec(CellsSpec, {name: value for name, value in fields.items() if name != "kind"})
+        cells = described(
+            CellsSpec, {name: value for name, value in fields.items() if name != "kind"}
+        )
         if min(cells.cell, cells.parts, cells.highest, cells.multiple) < 1 or cells.highest > 255:
             raise BundleError("encoder: cells, parts, highest and multiple are 1 or more")
         return cells
@@ -239,13 +250,15 @@ def _check_together(program: Program, encoder: AnyEncoderSpec, readout: AnyReado
             raise BundleError("readout.window_us is 0, wanted 1 or more")
         if field.name in ("scale", "unit", "slow") and not value > 0:
             raise BundleError(f"readout.{field.name} is {value}, wanted a number above 0")
+        if field.name == "rounds" and value > MOST_ROUNDS:
+            raise BundleError(f"readout.rounds is {value}, wanted {MOST_ROUNDS} or less")
 
 
 def _readout(given: dict[str, Any]) -> AnyReadoutSpec:
     kind = given.get("kind", "evidence")
     if kind not in READOUTS:
         raise BundleError(f"readout.kind is {kind!r}, wanted one of {', '.join(READOUTS)}")
-    spec: AnyReadoutSpec = _spec(
+    spec: AnyReadoutSpec = described(
         READOUTS[kind].spec, {name: value for name, value in given.items() if name != "kind"}
     )
     return spec
@@ -253,42 +266,4 @@ def _readout(given: dict[str, Any]) -> AnyReadoutSpec:
 
 def _optional(kind: type[Spec], description: dict[str, Any], key: str) -> Spec | None:
     given = description.get(key)
-    return None if given is None else _spec(kind, given)
-
-
-def _spec(kind: type[Spec], given: dict[str, Any]) -> Spec:
-    """Build a frozen description from plain JSON values, each of the type of its field."""
-    if not isinstance(given, dict):
-        raise BundleError(f"{kind.__name__} is no object but {str(given)[:40]!r}")
-    values = {
-        field.name: _plain(kind, field.name, str(field.type), given[field.name])
-        for field in fields(kind)  # type: ignore[arg-type]
-        if field.name in given
-    }
-    strange = sorted(set(given) - set(values))
-    if strange:
-        raise BundleError(f"{kind.__name__} has no {shown(strange[0])!r}")
-    return kind(**values)
-
-
-def _plain(kind: type[Any], name: str, wanted: str, value: Any) -> Any:
-    """Return a value of a description; raises BundleError where it is of another type or range."""
-    where = f"{kind.__name__}.{name}"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if wanted == "int":
-        if not number or value != value or not 0 <= value < 2**31 or value != int(value):
-            raise BundleError(f"{where} is {str(value)[:40]!r}, wanted a whole number from 0 on")
-        return int(value)
-    if wanted == "float":
-        if not number or not abs(value) < 1e12:
-            raise BundleError(f"{where} is {str(value)[:40]!r}, wanted a finite number")
-        return float(value)
-    if wanted == "bool":
-        if not isinstance(value, bool):
-            raise BundleError(f"{where} is {str(value)[:40]!r}, wanted true or false")
-        return value
-    if name == "labels":
-        if not isinstance(value, list) or not all(isinstance(label, str) for label in value):
-            raise BundleError(f"{where} is no list of names")
-        return tuple(shown(label) for label in value)
-    return shown(value) if isinstance(value, str) else value
+    return None if given is None else described(kind, given)

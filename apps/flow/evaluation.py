@@ -12,9 +12,10 @@ import numpy as np
 from edgesnn.app import Evaluation
 from edgesnn.backend import AUTO, Model, load_model
 from edgesnn.bundle import Bundle
-from edgesnn.cli.options import CELLS
+from edgesnn.cli.options import CELLS, ROUNDS
 from edgesnn.decide.exit_rule import ExitRule
 from edgesnn.decide.motion import MotionReadout, MotionSpec
+from edgesnn.decide.motion_field import MotionField
 from edgesnn.decide.readouts import open_readout
 from edgesnn.errors import InputError
 from edgesnn.measure.tables import show, table_of
@@ -35,29 +36,41 @@ Row = dict[str, Any]
 class FieldOf:
     """A model's field at any moment of a recording, as it would be live with --denoise off."""
 
-    def __init__(self, bundle: Bundle, size: tuple[int, int], name: str, cell: int | None) -> None:
-        self.bundle = bundle.fitted(size, cell)
+    def __init__(
+        self,
+        bundle: Bundle,
+        size: tuple[int, int],
+        name: str,
+        cell: int | None = None,
+        rounds: int | None = None,
+    ) -> None:
+        self.bundle = bundle.fitted(size, cell, rounds)
         self._size = size
         self._model = load_model(name, self.bundle)[1]
 
     def at(self, events: Any, until_us: int) -> Any:
         """Return the field (2, H, W), px/s, of steps of which the last one ends at until_us."""
+        return self.of_places(events, until_us).at_pixels(self._size)[0]
+
+    def of_places(self, events: Any, until_us: int) -> MotionField:
+        """Return the same by places, with how sure each is."""
         program = self.bundle.program
         encoder = open_encoder(
             self.bundle.encoder, program.input_shape, self._size, program.step_us
         )
         assert isinstance(self.bundle.readout, MotionSpec)
         readout, stream = MotionReadout(self.bundle.readout), self._model.stream()
+        cell: int = self.bundle.encoder.cell  # type: ignore[union-attr]
         lasts_us = min(_LONGEST_US, until_us - int(events["t"].min()))
         for left in range(max(1, -(-lasts_us // program.step_us)), 0, -1):
             start_us = until_us - left * program.step_us
             end_us = start_us + program.step_us
             seen = events[(events["t"] >= start_us) & (events["t"] < end_us)]
+            readout.see(seen, end_us, cell, program.step_us)
             readout.update(stream.step(encoder.encode(seen, start_us)), len(seen), end_us)
-        cell: int = self.bundle.encoder.cell  # type: ignore[union-attr]
         field = readout.field(until_us, cell, program.step_us)
         assert field is not None
-        return field.at_pixels(self._size)[0]
+        return field
 
 
 def _report(
@@ -75,7 +88,9 @@ def _report(
             left_out.append(window)
             continue
         if window.size not in fields:
-            fields[window.size] = FieldOf(bundle, window.size, name, given["cells"])
+            fields[window.size] = FieldOf(
+                bundle, window.size, name, given["cells"], given["rounds"]
+            )
         rows.append(_scored(window, fields[window.size].at(window.events, window.t1_us)))
         if peers is not None:
             peers.see(window)
@@ -186,6 +201,7 @@ EVALUATION = Evaluation(
     show=_show,
     options=(
         CELLS,
+        ROUNDS,
         Option("--peers", "Measure OpenCV's DIS and Farneback too.", bool, default=False),
     ),
 )

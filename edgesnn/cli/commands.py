@@ -15,7 +15,7 @@ from typer.main import get_command, get_group
 
 from edgesnn import __version__
 from edgesnn.app import APPS, load_app, sinks_of_apps
-from edgesnn.cli.options import CELLS, EXIT, JSON, MODEL, NETWORK, OUTPUT, backend_option
+from edgesnn.cli.options import CELLS, EXIT, JSON, MODEL, NETWORK, OUTPUT, ROUNDS, backend_option
 from edgesnn.cli.parsing import Given, taking
 from edgesnn.options import Option
 
@@ -46,6 +46,7 @@ def _run() -> Any:
         MODEL,
         EXIT,
         CELLS,
+        ROUNDS,
         Option(
             "--denoise",
             "Of a sensor's events: hot (pixels, mains flicker), full (background too), off.",

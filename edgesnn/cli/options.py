@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgesnn.decide.refine import MOST_ROUNDS
 from edgesnn.options import Option
 from edgesnn.sinks.catalog import PANEL
 
@@ -25,6 +26,15 @@ def backend_option() -> Option:
     return Option("--backend", text, metavar="NAME", default=AUTO, panel=NETWORK)
 
 
+ROUNDS = Option(
+    "--rounds",
+    "Of motion: rounds in which the events make it exact; 0: as the network tells it.",
+    int,
+    metavar="N",
+    least=0,
+    most=MOST_ROUNDS,
+    panel=NETWORK,
+)
 CELLS = Option(
     "--cells",
     "Pixels along a cell, of models that take any sensor.",

@@ -58,7 +58,7 @@ def run_app(given: Given) -> int:
     backend_name, model = load_model(given["backend"], bundle, threads=threads)
     with ExitStack() as opened:
         source = opened.enter_context(closing(open_source(bundle)))
-        stored, bundle = bundle, bundle.fitted(source.size, given["cells"])
+        stored, bundle = bundle, bundle.fitted(source.size, given["cells"], given["rounds"])
         if bundle is not stored:
             backend_name, model = load_model(given["backend"], bundle, threads=threads)
         received = opened.enter_context(stopped_by_signals(stop))

@@ -6,9 +6,10 @@ for it, and how many events were seen there lately:
     v = slow sinh(|g|) g / |g|         cells per step;   the error of g to expect is exp(-c)
 
 With a `reach` each place is told with those around, the surer ones more than the others
-(`motion_field.smoothed`). Where events were seen the field is fitted by one motion, rigid but for
-size (iteratively reweighted least squares with weights exp(c) / (1 + (r / m)^2), r an error and m
-the median one):
+(`motion_field.smoothed`), and with `rounds` the events of the last steps make that exact, and tell
+the error to expect (`refine.refined`). Where events were seen the field is fitted by one motion,
+rigid but for size (iteratively reweighted least squares with weights exp(c) / (1 + (r / m)^2), r an
+error and m the median one):
 
     u = a + z x - w y,    v = b + w x + z y         x, y from the middle of the view
 
@@ -35,6 +36,8 @@ from edgesnn.decide.motion_field import (
     fitted_motion,
     smoothed,
 )
+from edgesnn.decide.refine import Recent, is_compiled, refined
+from edgesnn.events import Events
 
 DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 TURNS = ("turning clockwise", "turning counter-clockwise", "coming closer", "going away")
@@ -49,7 +52,7 @@ class MotionSpec:
     per step is none. least_places: places of the grid with events from which there is motion.
     decay_shift, enter, leave: see the module's head. told_as: what one field is called in JSON.
     nothing: what it is called when nothing moves. channels: maps that the network gives. reach:
-    places over which the field is smoothed, 0 for none.
+    places over which the field is smoothed, 0 for none. rounds: in which events make it exact.
     """
 
     labels: tuple[str, ...]
@@ -64,6 +67,7 @@ class MotionSpec:
     nothing: str = "still"
     channels: int = 4
     reach: float = 0.0
+    rounds: int = 0
 
     def policy(self) -> str:
         """Say in one sentence how outputs become motion, for a graph that stands alone."""
@@ -75,10 +79,19 @@ class MotionSpec:
 
     def _policy_of_reach(self) -> str:
         if not self.reach:
-            return ""
+            return self._policy_of_rounds()
         return (
             f"; told is the mean over a Gaussian of {self.reach:g} places of the motion of g cut "
             "to [-6, 6], weights exp(2 c) of c cut to [-2, 4], where y[3] is 0 a thousandth of it"
+            + self._policy_of_rounds()
+        )
+
+    def _policy_of_rounds(self) -> str:
+        if not self.rounds:
+            return ""
+        return (
+            f"; edgesnn then makes it exact by the events themselves, in {self.rounds} rounds of "
+            "registration (edgesnn.decide.refine), which needs more than this graph"
         )
 
 
@@ -90,6 +103,7 @@ class MotionState:
     held: Decision
     motion: Motion = Motion()
     seen: tuple[Floats, Floats, Floats] | None = field(default=None, compare=False)
+    recent: Recent = field(default=Recent(), compare=False)
 
 
 class MotionReadout:
@@ -115,16 +129,19 @@ class MotionReadout:
         self.motion = Motion()
         self._shares: Floats = np.zeros(classes)
         self._seen: tuple[Floats, Floats, Floats] | None = None  # velocity, weight, evidence
+        self._recent = Recent()
 
     def snapshot(self) -> MotionState:
         """Return everything that it remembers."""
-        return MotionState(tuple(self._shares.tolist()), self.held, self.motion, self._seen)
+        return MotionState(
+            tuple(self._shares.tolist()), self.held, self.motion, self._seen, self._recent
+        )
 
     def restore(self, state: MotionState) -> None:
         """Go on from a snapshot."""
         self.reset()
         self._shares, self.held = np.array(state.shares), state.held
-        self.motion, self._seen = state.motion, state.seen
+        self.motion, self._seen, self._recent = state.motion, state.seen, state.recent
         self._tell_probabilities()
 
     def best(self) -> int:
@@ -134,6 +151,14 @@ class MotionReadout:
     def turn(self, events: int) -> Turn:
         """Every step is taken: what moved before is remembered."""
         return "step"
+
+    def see(self, events: Events, t_us: int, cell: int, step_us: int) -> None:
+        """See the events of the step that `update` takes next, which ends at t_us.
+
+        cell: pixels along a cell of x. Without it the field stays as the network tells it.
+        """
+        if self._spec.rounds:
+            self._recent = self._recent.and_then(events, t_us, cell, step_us)
 
     def update(self, y: NDArray[np.int32] | None, events: int, t_us: int) -> Decision | None:
         """Take a step's field (4, h, w); return a decision that is new."""
@@ -147,7 +172,8 @@ class MotionReadout:
         return self._decide(t_us)
 
     def finish(self, t_us: int) -> Decision | None:
-        """The input is over; nothing was held back."""
+        """The input is over; nothing was held back, and what comes next is something else."""
+        self._recent = Recent()
         return None
 
     def field(self, t_us: int, cell: int, step_us: int) -> MotionField | None:
@@ -169,6 +195,11 @@ class MotionReadout:
             told_as=self._spec.told_as,
         )
 
+    @property
+    def slow(self) -> bool:
+        """Whether events make the field exact in NumPy alone, which takes many times as long."""
+        return self._spec.rounds > 0 and not is_compiled()
+
     def _read(self, y: NDArray[np.int32]) -> tuple[Floats, Floats, Floats]:
         """Return motion (2, h, w) in cells per step, weights (h, w), 0 where nothing is, and the
         evidence."""
@@ -178,6 +209,9 @@ class MotionReadout:
             velocity = smoothed(g, evidence, seen, spec.slow, spec.reach)
         else:
             velocity = expanded(g, spec.slow)
+        velocity, error = refined(velocity, self._recent, spec.rounds, spec.slow)
+        if error is not None:
+            evidence = np.clip(-np.log(error), -2, 4)
         return velocity, np.where(seen, np.exp(evidence), 0.0), evidence
 
     def _now(self, shape: tuple[int, ...]) -> Floats:

@@ -183,6 +183,8 @@ class Loop:
         else:
             y = self._stream.step(x)
         times.append(clock())
+        if isinstance(self._readout, MotionReadout):
+            self._readout.see(step.events, step.end_us, self._cell, self._step_us)
         change = self._readout.update(y, self._encoder.used, step.end_us)
         latency_ns = time.monotonic_ns() - step.arrival_ns
         times.append(clock())
@@ -239,10 +241,19 @@ class Loop:
             self._held_us[self._readout.held.label] += step.end_us - step.start_us
 
     def _late_notes(self) -> tuple[str, ...]:
-        if not self._slicer.late or not self._can_wait:
-            return ()
-        told = f"{self._slicer.late:,} events came after their step was closed"
-        return (f"{told}: they are not in the order of time, and were not used",)
+        told = []
+        if self._slicer.late and self._can_wait:
+            told.append(
+                f"{self._slicer.late:,} events came after their step was closed: they are not in "
+                "the order of time, and were not used"
+            )
+        if self._counts.steps_late and isinstance(self._readout, MotionReadout):
+            if self._readout.slow:
+                told.append(
+                    "motion was made exact without the compiled engine, which takes long: install "
+                    "a C compiler and edgesnn again, or give --rounds 0"
+                )
+        return tuple(told)
 
     def summary(self, info: RunInfo, notes: tuple[str, ...], unpushed: int) -> Summary:
         """Return the run as a whole. unpushed: events that the reader still held."""

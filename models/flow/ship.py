@@ -30,6 +30,7 @@ MULTIPLE = 8
 SMALL_GRID = (32, 40)
 """Rows and columns of the program that is stored; it is fitted to each sensor."""
 NAME = "flow"
+ROUNDS = 2
 
 
 def ship(checkpoint: Path, out: Path, *, card: dict[str, Any], scenes: int = 160) -> Bundle:
@@ -50,6 +51,7 @@ def ship(checkpoint: Path, out: Path, *, card: dict[str, Any], scenes: int = 160
         leave=0.25,
         told_as=NAME,
         reach=REACH,
+        rounds=ROUNDS,
     )
     encoder = CellsSpec(cell=CELL, parts=BINS, highest=HIGHEST, multiple=MULTIPLE)
     moments = held_out(scenes)

@@ -6,31 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from moving import SPEC, field_of, output_of
 
 from edgesnn.decide.decision import NOTHING
-from edgesnn.decide.motion import DIRECTIONS, TURNS, MotionReadout, MotionSpec
+from edgesnn.decide.motion import MotionReadout
 from edgesnn.decide.motion_field import Motion, MotionField, expanded, fitted_motion, smoothed
-
-SPEC = MotionSpec((*DIRECTIONS, *TURNS), 0.01, 0.05, 0.02, 6, 1, 0.5, 0.3, told_as="field")
-
-
-def field_of(motion: Motion, h: int = 12, w: int = 16) -> np.ndarray:
-    """Return the motion of every place, cells per step."""
-    y, x = np.mgrid[:h, :w]
-    x, y = 2 * (x - (w - 1) / 2), 2 * (y - (h - 1) / 2)
-    u = motion.u + motion.grow * x - motion.turn * y
-    return np.stack([u, motion.v + motion.turn * x + motion.grow * y])
-
-
-def output_of(motion: Motion) -> np.ndarray:
-    """Return what a network that sees it says."""
-    v = field_of(motion)
-    length = np.maximum(np.hypot(*v), 1e-9)
-    g = v * np.arcsinh(length / SPEC.slow) / length
-    y = np.zeros((4, *v.shape[1:]), np.int32)
-    y[:2] = np.rint(g / SPEC.unit)
-    y[2], y[3] = 150, 1
-    return y
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,227 @@
+"""Motion made exact by the events themselves: what was seen earlier and later is brought together.
+
+A network tells roughly where each place moves. Events of a thing that moves with velocity v lie on
+one picture when each is carried along v to one moment (motion compensation, Gallego and Scaramuzza
+2017). With a v that is off by dv, the picture of the older half of the events and that of the newer
+half lie d = dv T / 2 apart, T being how far back events are taken. So d is looked for as in the
+registration of pictures (Lucas and Kanade 1981), around each place and in both polarities:
+
+    M d = -b        M = sum g (grad I)(grad I)',   b = sum g (grad I)(N - O),   I = (O + N) / 2
+
+O and N: pictures of the older and the newer half, half a cell to a pixel, blurred by 1 2 1; one
+that holds fewer events around a place is raised to the other. g: a Gaussian over the places around.
+M is damped by DAMPING times the events there: where they tell nothing, motion stays as it was told.
+v becomes v + 2 d / T, and that is done in rounds.
+
+T is as long as SPAN cells of motion take, between FIRST and LAST steps: fast motion is seen in the
+newest events, slow motion in those of a longer time. Pictures of one length cannot do both.
+
+Events are looked at as they are, on the sensor's pixels; only those of the last LAST steps matter,
+and of these the newest MOST a cell. Nothing is remembered but events.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesnn.events import EVENT, Events, empty_events, joined_events
+
+SPAN = 2.5
+"""Cells that things move in the time of the events that are looked at."""
+FIRST, LAST = 2.0, 12
+"""Steps of which events are looked at, at least and at most."""
+MOST = 16
+"""Events a cell, all in all, that are kept."""
+FINE = 4
+"""Pixels of the pictures along a place's side; a place has two cells along each."""
+BORDER = 2
+"""Empty pixels around each picture."""
+NEAR = 2.0
+"""Standard deviation of the Gaussian over which places are looked at together, in places."""
+DAMPING = 0.02
+FARTHEST = 0.75
+"""Cells that a round moves the pictures at most."""
+MOST_ROUNDS = 8
+_FEW = 0.02
+_FASTER = "edgesnn.hardware.refine"
+"""A module with the same `pictures` and `products` as here, and `is_here`."""
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recent:
+    """The events of the last steps, each an array of EVENT, and the units of a motion.
+
+    t_us: end of the newest step. cell: pixels along a cell's side.
+    """
+
+    steps: tuple[Events, ...] = ()
+    t_us: int = 0
+    cell: int = 1
+    step_us: int = 1
+
+    def and_then(self, events: Events, t_us: int, cell: int, step_us: int) -> Recent:
+        """Return them with one more step, which ends at t_us."""
+        return Recent((*self.steps, events)[-LAST:], t_us, cell, step_us)
+
+    def newest(self, most: int) -> Recent:
+        """Return the newest `most` events, as one contiguous array."""
+        wanted, parts = most, []
+        for events in reversed(self.steps):
+            parts.append(np.ascontiguousarray(events[max(0, len(events) - wanted) :], EVENT))
+            wanted -= len(parts[-1])
+            if not wanted:
+                break
+        return replace(self, steps=(joined_events(parts[::-1]),))
+
+    @property
+    def events(self) -> Events:
+        """All of them, where they are one array."""
+        return self.steps[0] if self.steps else empty_events()
+
+
+class Kernels(Protocol):
+    """What costs most: each pixel, and each event."""
+
+    def pictures(self, recent: Recent, velocity: Floats, span: Floats) -> tuple[Floats, Floats]:
+        """Return the pictures of events carried along a motion, and how many lie where.
+
+        velocity: (2, h, w), cells per step. span: (h, w), steps. The pictures are (4, FINE h +
+        2 BORDER, FINE w + 2 BORDER): OFF and ON, of each the older half and the newer one. An event
+        is carried to the middle of its place's span and spread over four pixels; one that leaves
+        the grid, or is older than the span, is left out. The counts are (4, h, w). The pictures may
+        be written anew by the next call.
+        """
+        ...
+
+    def products(self, pictures: Floats, counts: Floats, raised: Floats) -> Floats:
+        """Return (7, h, w): sums over the pixels of a place.
+
+        They are Ix Ix, Ix Iy, Iy Iy, Ix It, Iy It, It It and I I: I is the mean of the older half
+        and the newer one, It their difference; polarities are added up. counts: of `pictures`.
+        raised: (4, h, w), by what each blurred picture is multiplied there.
+        """
+        ...
+
+
+def refined(
+    velocity: NDArray[Any], recent: Recent, rounds: int, slow: float
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]] | None]:
+    """Return a motion (2, h, w), cells per step, made exact by events; see the module's head.
+
+    And the error to expect, (h, w), as a share of the speed and `slow`, cells per step: the more
+    the last round still changed, and the less the halves that it compared were alike, the larger
+    (fitted to simulated scenes: docs/flow.md). None where there are no events, or no rounds.
+    """
+    h, w = velocity.shape[1:]
+    recent = recent.newest(MOST * 4 * h * w)
+    if not rounds or not len(recent.events):
+        return velocity, None
+    kernels = _kernels()
+    v = velocity.astype(np.float32)
+    for _ in range(rounds):
+        speed = np.sqrt(v[0] * v[0] + v[1] * v[1])
+        span = np.clip(SPAN / np.maximum(speed, 1e-6), FIRST, LAST).astype(np.float32)
+        pictures, counts = kernels.pictures(recent, v, span)
+        around = _around(counts)
+        both = around.reshape(2, 2, h, w) + np.float32(_FEW)
+        raised = (np.sqrt(both[:, :1] * both[:, 1:]) / both).reshape(4, h, w).astype(np.float32)
+        xx, xy, yy, xt, yt, tt, ii = _around(kernels.products(pictures, counts, raised))
+        stiff = DAMPING * around.sum(0) + np.float32(1e-6)
+        xx, yy = xx + stiff, yy + stiff
+        scale = -1 / (xx * yy - xy * xy)
+        d = np.stack([(yy * xt - xy * yt) * scale, (xx * yt - xy * xt) * scale])
+        length = np.sqrt(d[0] * d[0] + d[1] * d[1])
+        # A pixel is half a cell.
+        to_cells = np.minimum(0.5, FARTHEST / np.maximum(length, 1e-6)) * 2 / span
+        v, changed = v + d * to_cells, length * to_cells
+    alike = (ii - tt / 4) / (ii + tt / 4 + np.float32(1e-6))  # 2 sum O N / sum (O O + N N)
+    share = changed / (np.sqrt(v[0] * v[0] + v[1] * v[1]) + slow)
+    return v, 3 * np.sqrt(share + 0.02) * np.exp(-1.75 * alike)
+
+
+def _around(of_place: Floats) -> Floats:
+    """Return sums (n, h, w) over the places around each, weighted by the Gaussian."""
+    h, w = of_place.shape[1:]
+    sums: Floats = np.matmul(np.matmul(_gaussian(h), of_place), _gaussian(w))
+    return sums
+
+
+def is_compiled() -> bool:
+    """Whether this is quick: its kernels were built when edgesnn was installed."""
+    return not isinstance(_kernels(), Plain)
+
+
+@cache
+def _kernels() -> Kernels:
+    """Return the compiled ones where they were built."""
+    faster: Any = importlib.import_module(_FASTER)
+    return faster if faster.is_here() else Plain()
+
+
+class Plain:
+    """The kernels in NumPy: what they mean."""
+
+    def pictures(self, recent: Recent, velocity: Floats, span: Floats) -> tuple[Floats, Floats]:
+        """See Kernels."""
+        h, w = span.shape
+        events = recent.events
+        cells, steps = (np.float32(1) / np.float32(one) for one in (recent.cell, recent.step_us))
+        x, y = ((events[axis] + np.float32(0.5)) * cells for axis in "xy")
+        age = (recent.t_us - events["t"]).astype(np.float32) * steps
+        column, row = (x / 2).astype(np.int32), (y / 2).astype(np.int32)
+        inside = (column < w) & (row < h)
+        place = np.where(inside, row * w + column, 0)
+        lasts = span.ravel()[place]
+        late = age - lasts / 2
+        x = 2 * (x + velocity[0].ravel()[place] * late) - np.float32(0.5)
+        y = 2 * (y + velocity[1].ravel()[place] * late) - np.float32(0.5)
+        inside &= (age >= 0) & (age <= lasts)
+        inside &= (x >= 0) & (y >= 0) & (x < FINE * w - 1) & (y < FINE * h - 1)
+        x, y, which = x[inside], y[inside], (2 * (events["p"] > 0) + (late <= 0))[inside]
+        column, row = x.astype(np.int32), y.astype(np.int32)
+        a, b = x - column, y - row
+        wide, high = FINE * w + 2 * BORDER, FINE * h + 2 * BORDER
+        first = (which * high + row + BORDER) * wide + column + BORDER
+        flat = np.zeros(4 * high * wide)
+        for to, share in (
+            (0, (1 - a) * (1 - b)),
+            (1, a * (1 - b)),
+            (wide, (1 - a) * b),
+            (wide + 1, a * b),
+        ):
+            flat += np.bincount(first + to, share, len(flat))
+        pictures = flat.astype(np.float32).reshape(4, high, wide)
+        return pictures, _of_places(pictures[:, BORDER:-BORDER, BORDER:-BORDER])
+
+    def products(self, pictures: Floats, counts: Floats, raised: Floats) -> Floats:
+        """See Kernels."""
+        down = pictures[:, :-2] + 2 * pictures[:, 1:-1] + pictures[:, 2:]
+        blurred = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 16
+        along = (blurred[:, 1:-1, 2:] - blurred[:, 1:-1, :-2]) / 2
+        across = (blurred[:, 2:, 1:-1] - blurred[:, :-2, 1:-1]) / 2
+        by = np.repeat(np.repeat(raised, FINE, 1), FINE, 2)
+        x, y, at = (by * part for part in (along, across, blurred[:, 1:-1, 1:-1]))
+        ix, iy, i = ((one[::2] + one[1::2]) / 2 for one in (x, y, at))
+        it = at[1::2] - at[::2]
+        pairs = (ix, ix), (ix, iy), (iy, iy), (ix, it), (iy, it), (it, it), (i, i)
+        return _of_places(np.stack([(a * b).sum(0) for a, b in pairs]))
+
+
+def _of_places(pixels: Floats) -> Floats:
+    """Return sums (n, h, w) over the pixels of each place."""
+    count, high, wide = pixels.shape
+    sums: Floats = pixels.reshape(count, high // FINE, FINE, wide // FINE, FINE).sum((2, 4))
+    return sums
+
+
+@lru_cache(maxsize=16)
+def _gaussian(side: int) -> Floats:
+    at = np.arange(side)
+    return np.exp(-0.5 * np.square((at[:, None] - at) / NEAR)).astype(np.float32)

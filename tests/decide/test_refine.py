@@ -1,0 +1,163 @@
+"""Events make motion exact: rough motion becomes the true one, and nothing becomes of nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from moving import SPEC, STEP_US, dots, output_of, seen_by
+
+from edgesnn.decide import refine
+from edgesnn.decide.motion import MotionReadout
+from edgesnn.decide.motion_field import Motion
+from edgesnn.decide.refine import FARTHEST, FIRST, LAST, Recent, refined
+from edgesnn.events import empty_events
+
+GRID = (20, 24)
+SLOW = SPEC.slow
+CELLS_PER_STEP = 2 * 1e6 / STEP_US
+"""Of pixels a second, at cells of 2."""
+
+
+@pytest.fixture(params=["plain", "as it is here"])
+def kernels(request, monkeypatch) -> None:
+    """NumPy's kernels, and those that were built, where they were."""
+    if request.param == "plain":
+        monkeypatch.setattr(refine, "_kernels", refine.Plain)
+
+
+def everywhere(velocity) -> np.ndarray:
+    """Return a field of one motion, given in px/s."""
+    return np.tile(np.array(velocity, np.float64)[:, None, None], (1, *GRID)) / CELLS_PER_STEP
+
+
+def errors(found: np.ndarray, true) -> np.ndarray:
+    """Return how far the motion of places is off, as shares of the true one, inside the grid."""
+    off = np.hypot(*(found - everywhere(true)))[2:-2, 2:-2]
+    return off / np.hypot(*true) * CELLS_PER_STEP
+
+
+@pytest.mark.parametrize("true", [(30, 0), (120, -80), (-250, 90), (0, 500)])
+@pytest.mark.parametrize(("longer", "turned"), [(0.7, 0), (1.3, 0), (1, 0.35), (0.8, -0.25)])
+def test_rough_motion_becomes_exact(kernels, true, longer, turned) -> None:
+    c, s = longer * np.cos(turned), longer * np.sin(turned)
+    rough = (c * true[0] - s * true[1], s * true[0] + c * true[1])
+    before = np.hypot(rough[0] - true[0], rough[1] - true[1]) / np.hypot(*true)
+    found, doubt = refined(everywhere(rough), seen_by(dots(true)), 3, SLOW)
+    assert np.median(errors(found, true)) < 0.25 * before
+    once, first = refined(everywhere(rough), seen_by(dots(true)), 1, SLOW)
+    assert np.median(errors(once, true)) < 0.8 * before
+    assert first is not None and doubt is not None
+    assert np.median(doubt[2:-2, 2:-2]) < 0.8 * np.median(first[2:-2, 2:-2])
+
+
+@pytest.mark.parametrize("true", [(30, 0), (-250, 90)])
+def test_exact_motion_stays_and_noise_moves_it_little(kernels, true) -> None:
+    for noise, most in ((0, 0.05), (1500, 0.15)):
+        found, _ = refined(everywhere(true), seen_by(dots(true, noise=noise)), 2, SLOW)
+        assert np.median(errors(found, true)) < most
+
+
+def test_two_things_beside_each_other_are_told_apart(kernels) -> None:
+    left, right = dots((150, 0), seed=1), dots((0, -150), seed=2)
+    both = np.concatenate([left[left["x"] < 48], right[right["x"] >= 48]])
+    both = both[np.argsort(both["t"], kind="stable")]
+    found, _ = refined(everywhere((90, -90)), seen_by(both), 4, SLOW)
+    for columns, true in ((slice(2, 9), (150, 0)), (slice(15, 22), (0, -150))):
+        off = np.hypot(*(found - everywhere(true))[:, 2:-2, columns]) * CELLS_PER_STEP
+        assert np.median(off) < 40  # it was 108
+
+
+def test_without_events_motion_is_as_it_was_told(kernels) -> None:
+    field = everywhere((100, 20))
+    assert refined(field, Recent(), 2, SLOW) == (field, None)
+    assert refined(field, seen_by(empty_events()), 2, SLOW) == (field, None)
+    assert refined(field, seen_by(dots((90, 0))), 0, SLOW) == (field, None)
+
+
+def test_events_at_one_time_or_at_one_pixel_move_nothing(kernels) -> None:
+    still = everywhere((0, 0))
+    events = dots((200, 0))
+    events["t"] = LAST * STEP_US - 1
+    assert np.abs(refined(still, seen_by(events), 2, SLOW)[0]).max() < 0.05
+    hot = dots((200, 0))
+    hot["x"], hot["y"] = 40, 30
+    assert np.abs(refined(still, seen_by(hot), 2, SLOW)[0]).max() < 0.02
+
+
+def test_a_round_moves_pictures_no_farther_than_that(kernels) -> None:
+    events = dots((400, 300), noise=4000)
+    field = everywhere((50, 0))
+    found, _ = refined(field, seen_by(events), 1, SLOW)
+    # Two halves of a time T lie T / 2 apart, and T is FIRST steps at least.
+    assert np.hypot(*(found - field)).max() <= FARTHEST * 2 / FIRST + 1e-6
+
+
+def test_only_the_newest_events_are_kept() -> None:
+    recent = seen_by(dots((100, 0), steps=LAST + 5), steps=LAST + 5)
+    assert len(recent.steps) == LAST
+    assert recent.steps[0]["t"].min() >= 5 * STEP_US
+    whole = recent.newest(10**6).events
+    assert len(whole) == sum(map(len, recent.steps))
+    for most in (1, 100, len(whole) - 1):
+        assert np.array_equal(recent.newest(most).events, whole[-most:])
+
+
+def of_steps(readout: MotionReadout, events, first: int, last: int) -> list[np.ndarray]:
+    """Return the fields of the steps [first, last), the same output in each."""
+    told = []
+    y = output_of(Motion(0.3, 0))
+    for step in range(first, last):
+        start = step * STEP_US
+        inside = events[(events["t"] >= start) & (events["t"] < start + STEP_US)]
+        readout.see(inside, start + STEP_US, 2, STEP_US)
+        readout.update(y, len(inside), start + STEP_US)
+        field = readout.field(start + STEP_US, 2, STEP_US)
+        assert field is not None
+        told.append(field.velocity)
+    return told
+
+
+def test_a_readout_remembers_events_where_its_rounds_say_so() -> None:
+    events = dots((100, 0), size=(64, 48))
+    exact, rough = MotionReadout(replace(SPEC, rounds=2)), MotionReadout(SPEC)
+    found, told = (of_steps(readout, events, 0, LAST)[-1] for readout in (exact, rough))
+    assert np.median(told[0]) == pytest.approx(60, rel=0.02)
+    assert np.median(found[0]) == pytest.approx(100, rel=0.1)
+    assert exact.motion.u == pytest.approx(0.5, rel=0.1)
+    assert "registration" in replace(SPEC, rounds=2).policy() and ";" not in SPEC.policy()[-20:]
+
+
+def test_a_snapshot_holds_the_events_and_an_end_forgets_them() -> None:
+    events, spec = dots((100, 0), size=(64, 48)), replace(SPEC, rounds=2)
+    whole = of_steps(MotionReadout(spec), events, 0, LAST)
+    first, second = MotionReadout(spec), MotionReadout(spec)
+    before = of_steps(first, events, 0, 7)
+    second.restore(first.snapshot())
+    for one, other in zip(before + of_steps(second, events, 7, LAST), whole, strict=True):
+        assert np.array_equal(one, other)
+    for forget in (first.reset, lambda: second.finish(0)):
+        forget()
+    late = of_steps(MotionReadout(spec), events, 7, 9)
+    for readout in (first, second):
+        for one, other in zip(of_steps(readout, events, 7, 9), late, strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_a_field_is_surer_where_events_agree_with_it() -> None:
+    """The output is right for the left half; in the right one there is nothing but noise."""
+    events = dots((60, 0), size=(64, 48), noise=1500)
+    rng = np.random.default_rng(3)
+    right = events["x"] >= 32
+    events["x"][right] = rng.integers(32, 64, right.sum())
+    events["y"][right] = rng.integers(0, 48, right.sum())
+    readout = MotionReadout(replace(SPEC, rounds=2))
+    of_steps(readout, events, 0, LAST)
+    field = readout.field(LAST * STEP_US, 2, STEP_US)
+    assert field is not None
+    # How sure a place is: 1 / (1 + the error to expect).
+    left, noise = (
+        np.median(1 / field.confidence[:, part] - 1) for part in (slice(7), slice(9, 16))
+    )
+    assert 0 < left < 0.2 and noise > 1.5 * left
