@@ -10,7 +10,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 PARTS = ("plan", "values", "layer", "nodes", "stream", "refine")
-UNIX = ["-O3", "-std=c11", "-fvisibility=hidden"]
+UNIX = ["-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno"]
 
 
 class BuildLibrary(build_ext):

@@ -45,8 +45,8 @@ _CALLS: dict[str, tuple[type | None, list[type]]] = {
     "engine_set_history": (None, [c_void_p, _INT, c_void_p]),
     "engine_get_neurons": (None, [c_void_p, _INT, c_void_p, c_void_p]),
     "engine_set_neurons": (None, [c_void_p, _INT, c_void_p, c_void_p]),
-    "refine_pictures": (None, [c_void_p, c_int64, c_int64, *[_INT] * 4, *[c_void_p] * 4]),
-    "refine_products": (None, [*[c_void_p] * 3, _INT, _INT, c_void_p, c_void_p]),
+    "refine_needs": (c_int64, [_INT] * 3),
+    "refine_round": (None, [c_void_p, c_int64, c_int64, *[_INT] * 5, *[c_void_p] * 4]),
 }
 
 

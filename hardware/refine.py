@@ -1,22 +1,23 @@
-"""The kernels of `edgesnn.decide.refine`, compiled: `hardware/engine/refine.c`."""
+"""A round of `edgesnn.decide.refine`, compiled: `hardware/engine/refine.c`."""
 
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 
 import numpy as np
 
-from edgesnn.decide.refine import BORDER, FINE, Floats, Recent
+from edgesnn.decide import refine
+from edgesnn.decide.refine import Floats, Recent
 from edgesnn.errors import InputError
 from edgesnn.events import EVENT
 from edgesnn.hardware.events_library import library, pointer
 
-_ROWS = 22
 _memory = threading.local()  # pages that are new each time would take a third of the time
 
 
 def is_here() -> bool:
-    """Whether the library was built, and has them."""
+    """Whether the library was built, and has it."""
     try:
         library()
     except InputError:
@@ -24,39 +25,32 @@ def is_here() -> bool:
     return True
 
 
-def pictures(recent: Recent, velocity: Floats, span: Floats) -> tuple[Floats, Floats]:
-    """See `edgesnn.decide.refine.Kernels`."""
-    h, w = span.shape
-    velocity, span = (np.ascontiguousarray(part, np.float32) for part in (velocity, span))
-    made = _kept((4, FINE * h + 2 * BORDER, FINE * w + 2 * BORDER))
-    counts = np.empty((4, h, w), np.float32)
+def moved(
+    recent: Recent, velocity: Floats, side: int, slow: float
+) -> tuple[Floats, Floats, Floats]:
+    """See `edgesnn.decide.refine.Kernel`."""
+    h, w = velocity.shape[1:]
     events = np.ascontiguousarray(recent.events, EVENT)
+    found = np.array(velocity, np.float32, order="C")
+    told = np.empty((2, h, w), np.float32)
     units = recent.t_us, recent.step_us, recent.cell
-    library().refine_pictures(
-        *(pointer(events), len(events), *units, h, w, pointer(velocity), pointer(span)),
-        *(pointer(made), pointer(counts)),
+    memory = _kept(library().refine_needs(h, w, side))
+    library().refine_round(
+        *(pointer(events), len(events), *units, h, w, side, pointer(_numbers(side, slow))),
+        *(pointer(memory), pointer(found), pointer(told)),
     )
-    return made, counts
+    return found, told[0], told[1]
 
 
-def products(pictures: Floats, counts: Floats, raised: Floats) -> Floats:
-    """See `edgesnn.decide.refine.Kernels`."""
-    h, w = raised.shape[1:]
-    pictures, counts, raised = (
-        np.ascontiguousarray(part, np.float32) for part in (pictures, counts, raised)
-    )
-    scratch = np.empty((_ROWS, pictures.shape[2]), np.float32)
-    made = np.empty((7, h, w), np.float32)
-    library().refine_products(
-        *(pointer(pictures), pointer(counts), pointer(raised), h, w, pointer(scratch)),
-        pointer(made),
-    )
-    return made
+@lru_cache
+def _numbers(side: int, slow: float) -> Floats:
+    numbers = refine.SPAN, refine.FIRST, refine.LAST, refine.DAMPING[side], refine.FARTHEST
+    return np.array([*numbers, refine.FEW, slow, *refine.weights()], np.float32)
 
 
-def _kept(shape: tuple[int, ...]) -> Floats:
-    """Return this thread's memory for pictures; its next call writes them anew."""
-    if getattr(_memory, "pictures", np.empty(0)).shape != shape:
-        _memory.pictures = np.empty(shape, np.float32)
-    kept: Floats = _memory.pictures
+def _kept(count: int) -> Floats:
+    """Return this thread's memory of so many floats."""
+    if getattr(_memory, "floats", np.empty(0)).size < count:
+        _memory.floats = np.empty(count, np.float32)
+    kept: Floats = _memory.floats
     return kept

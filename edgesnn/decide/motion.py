@@ -204,7 +204,8 @@ class MotionReadout:
         """Return motion (2, h, w) in cells per step, weights (h, w), 0 where nothing is, and the
         evidence."""
         spec, seen = self._spec, y[3] > 0
-        g, evidence = y[:2] * spec.unit, np.clip(y[2] * spec.unit, -2, 4)
+        told = y[:3].astype(np.float32) * np.float32(spec.unit)
+        g, evidence = told[:2], np.clip(told[2], -2, 4)
         if spec.reach:
             velocity = smoothed(g, evidence, seen, spec.slow, spec.reach)
         else:

@@ -95,7 +95,7 @@ def smoothed(
     counts as exp(2 evidence), the inverse of the square of the error that it expects, and hardly
     where nothing was seen: there motion is that of the nearest that were.
     """
-    weight = np.exp(2 * evidence) * np.where(seen, 1.0, UNSEEN)
+    weight = np.exp(2 * evidence) * np.where(seen, 1.0, UNSEEN).astype(g.dtype)
     motion = expanded(np.clip(g, -FASTEST_G, FASTEST_G), slow)
     rows, columns = (_gaussian(side, reach) for side in weight.shape)
     total: Floats = rows @ np.concatenate([motion * weight, weight[None]]) @ columns
@@ -106,7 +106,7 @@ def smoothed(
 @lru_cache(maxsize=16)
 def _gaussian(side: int, reach: float) -> Floats:
     at = np.arange(side)
-    kernel: Floats = np.exp(-0.5 * np.square((at[:, None] - at) / reach))
+    kernel: Floats = np.exp(-0.5 * np.square((at[:, None] - at) / reach)).astype(np.float32)
     return kernel
 
 
@@ -123,16 +123,22 @@ def fitted_motion(velocity: Floats, weight: Floats, least: int) -> Motion:
     x, y = 2 * (columns - (w - 1) / 2), 2 * (rows - (h - 1) / 2)  # cells
     (u, v), sure = velocity[:, rows, columns], weight[rows, columns]
     parts = np.stack([np.ones(len(x)), x, y, x * x + y * y, u, v, x * u + y * v, x * v - y * u])
-    fit = (float(np.median(u)), float(np.median(v)), 0.0, 0.0)
+    fit = (_middle(u), _middle(v), 0.0, 0.0)
     for _ in range(_ROUNDS):
         errors = _off(fit, x, y, u, v)
-        scale = max(float(np.median(errors)), 1e-3)
+        scale = max(_middle(errors), 1e-3)
         fit = _solved(parts @ (sure / (1 + np.square(errors / scale))))
     errors, lengths = _off(fit, x, y, u, v), np.hypot(u, v)
     total = float((sure * (lengths + errors)).sum())
     explained = 1 - float((sure * errors).sum()) / max(total, 1e-9)
     middle_u, middle_v, grow, turn = fit
     return Motion(middle_u, middle_v, turn, grow, max(0.0, explained))
+
+
+def _middle(values: Floats) -> float:
+    """Return the median, of an even number the higher one: in a third of np.median's time."""
+    half = len(values) // 2
+    return float(np.partition(values, half)[half])
 
 
 def _off(fit: tuple[float, ...], x: Floats, y: Floats, u: Floats, v: Floats) -> Floats:

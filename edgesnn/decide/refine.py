@@ -8,10 +8,11 @@ registration of pictures (Lucas and Kanade 1981), around each place and in both 
 
     M d = -b        M = sum g (grad I)(grad I)',   b = sum g (grad I)(N - O),   I = (O + N) / 2
 
-O and N: pictures of the older and the newer half, half a cell to a pixel, blurred by 1 2 1; one
-that holds fewer events around a place is raised to the other. g: a Gaussian over the places around.
-M is damped by DAMPING times the events there: where they tell nothing, motion stays as it was told.
-v becomes v + 2 d / T, and that is done in rounds.
+O and N: pictures of the older and the newer half, blurred by 1 2 1; one that holds fewer events
+around a place is raised to the other. g: a Gaussian over the places around, of those where there
+are events. M is damped by the events there: where they tell nothing, motion stays as it was told.
+v becomes v + 2 d / T, and that is done in rounds: the first of several with a pixel to a cell, the
+others with two.
 
 T is as long as SPAN cells of motion take, between FIRST and LAST steps: fast motion is seen in the
 newest events, slow motion in those of a longer time. Pictures of one length cannot do both.
@@ -38,19 +39,22 @@ FIRST, LAST = 2.0, 12
 """Steps of which events are looked at, at least and at most."""
 MOST = 16
 """Events a cell, all in all, that are kept."""
-FINE = 4
+COARSE, FINE = 2, 4
 """Pixels of the pictures along a place's side; a place has two cells along each."""
 BORDER = 2
 """Empty pixels around each picture."""
 NEAR = 2.0
 """Standard deviation of the Gaussian over which places are looked at together, in places."""
-DAMPING = 0.02
+DAMPING = {COARSE: 0.05, FINE: 0.02}
 FARTHEST = 0.75
 """Cells that a round moves the pictures at most."""
 MOST_ROUNDS = 8
-_FEW = 0.02
+FEW = 0.02
+"""Events that are taken to be around each place besides, so that none is no number to divide by."""
+REACH = 6
+"""Places as far as the Gaussian goes."""
 _FASTER = "edgesnn.hardware.refine"
-"""A module with the same `pictures` and `products` as here, and `is_here`."""
+"""A module with the same `moved` as `Plain`, and `is_here`."""
 Floats = NDArray[np.float32]
 
 
@@ -86,26 +90,17 @@ class Recent:
         return self.steps[0] if self.steps else empty_events()
 
 
-class Kernels(Protocol):
-    """What costs most: each pixel, and each event."""
+class Kernel(Protocol):
+    """What takes the time."""
 
-    def pictures(self, recent: Recent, velocity: Floats, span: Floats) -> tuple[Floats, Floats]:
-        """Return the pictures of events carried along a motion, and how many lie where.
+    def moved(
+        self, recent: Recent, velocity: Floats, side: int, slow: float
+    ) -> tuple[Floats, Floats, Floats]:
+        """Do a round; return a new motion, how much it changed, and how alike the halves were.
 
-        velocity: (2, h, w), cells per step. span: (h, w), steps. The pictures are (4, FINE h +
-        2 BORDER, FINE w + 2 BORDER): OFF and ON, of each the older half and the newer one. An event
-        is carried to the middle of its place's span and spread over four pixels; one that leaves
-        the grid, or is older than the span, is left out. The counts are (4, h, w). The pictures may
-        be written anew by the next call.
-        """
-        ...
-
-    def products(self, pictures: Floats, counts: Floats, raised: Floats) -> Floats:
-        """Return (7, h, w): sums over the pixels of a place.
-
-        They are Ix Ix, Ix Iy, Iy Iy, Ix It, Iy It, It It and I I: I is the mean of the older half
-        and the newer one, It their difference; polarities are added up. counts: of `pictures`.
-        raised: (4, h, w), by what each blurred picture is multiplied there.
+        velocity: (2, h, w), cells per step. side: COARSE or FINE. The change is a share of the
+        speed and `slow`; halves are alike by 2 sum O N / sum (O O + N N), over places around. Both
+        are (h, w).
         """
         ...
 
@@ -123,105 +118,132 @@ def refined(
     recent = recent.newest(MOST * 4 * h * w)
     if not rounds or not len(recent.events):
         return velocity, None
-    kernels = _kernels()
     v = velocity.astype(np.float32)
-    for _ in range(rounds):
-        speed = np.sqrt(v[0] * v[0] + v[1] * v[1])
-        span = np.clip(SPAN / np.maximum(speed, 1e-6), FIRST, LAST).astype(np.float32)
-        pictures, counts = kernels.pictures(recent, v, span)
-        around = _around(counts)
-        both = around.reshape(2, 2, h, w) + np.float32(_FEW)
-        raised = (np.sqrt(both[:, :1] * both[:, 1:]) / both).reshape(4, h, w).astype(np.float32)
-        xx, xy, yy, xt, yt, tt, ii = _around(kernels.products(pictures, counts, raised))
-        stiff = DAMPING * around.sum(0) + np.float32(1e-6)
-        xx, yy = xx + stiff, yy + stiff
-        scale = -1 / (xx * yy - xy * xy)
-        d = np.stack([(yy * xt - xy * yt) * scale, (xx * yt - xy * xt) * scale])
-        length = np.sqrt(d[0] * d[0] + d[1] * d[1])
-        # A pixel is half a cell.
-        to_cells = np.minimum(0.5, FARTHEST / np.maximum(length, 1e-6)) * 2 / span
-        v, changed = v + d * to_cells, length * to_cells
-    alike = (ii - tt / 4) / (ii + tt / 4 + np.float32(1e-6))  # 2 sum O N / sum (O O + N N)
-    share = changed / (np.sqrt(v[0] * v[0] + v[1] * v[1]) + slow)
-    return v, 3 * np.sqrt(share + 0.02) * np.exp(-1.75 * alike)
-
-
-def _around(of_place: Floats) -> Floats:
-    """Return sums (n, h, w) over the places around each, weighted by the Gaussian."""
-    h, w = of_place.shape[1:]
-    sums: Floats = np.matmul(np.matmul(_gaussian(h), of_place), _gaussian(w))
-    return sums
+    for number in range(rounds):
+        side = COARSE if number == 0 and rounds > 1 else FINE
+        v, changed, alike = _kernel().moved(recent, v, side, slow)
+    return v, 3 * np.sqrt(changed + 0.02) * np.exp(-1.75 * alike)
 
 
 def is_compiled() -> bool:
-    """Whether this is quick: its kernels were built when edgesnn was installed."""
-    return not isinstance(_kernels(), Plain)
+    """Whether this is quick: it was built when edgesnn was installed."""
+    return not isinstance(_kernel(), Plain)
 
 
 @cache
-def _kernels() -> Kernels:
-    """Return the compiled ones where they were built."""
+def _kernel() -> Kernel:
+    """Return the compiled one where it was built."""
     faster: Any = importlib.import_module(_FASTER)
     return faster if faster.is_here() else Plain()
 
 
 class Plain:
-    """The kernels in NumPy: what they mean."""
+    """A round in NumPy: what it means."""
 
-    def pictures(self, recent: Recent, velocity: Floats, span: Floats) -> tuple[Floats, Floats]:
-        """See Kernels."""
-        h, w = span.shape
-        events = recent.events
-        cells, steps = (np.float32(1) / np.float32(one) for one in (recent.cell, recent.step_us))
-        x, y = ((events[axis] + np.float32(0.5)) * cells for axis in "xy")
-        age = (recent.t_us - events["t"]).astype(np.float32) * steps
-        column, row = (x / 2).astype(np.int32), (y / 2).astype(np.int32)
-        inside = (column < w) & (row < h)
-        place = np.where(inside, row * w + column, 0)
-        lasts = span.ravel()[place]
-        late = age - lasts / 2
-        x = 2 * (x + velocity[0].ravel()[place] * late) - np.float32(0.5)
-        y = 2 * (y + velocity[1].ravel()[place] * late) - np.float32(0.5)
-        inside &= (age >= 0) & (age <= lasts)
-        inside &= (x >= 0) & (y >= 0) & (x < FINE * w - 1) & (y < FINE * h - 1)
-        x, y, which = x[inside], y[inside], (2 * (events["p"] > 0) + (late <= 0))[inside]
-        column, row = x.astype(np.int32), y.astype(np.int32)
-        a, b = x - column, y - row
-        wide, high = FINE * w + 2 * BORDER, FINE * h + 2 * BORDER
-        first = (which * high + row + BORDER) * wide + column + BORDER
-        flat = np.zeros(4 * high * wide)
-        for to, share in (
-            (0, (1 - a) * (1 - b)),
-            (1, a * (1 - b)),
-            (wide, (1 - a) * b),
-            (wide + 1, a * b),
-        ):
-            flat += np.bincount(first + to, share, len(flat))
-        pictures = flat.astype(np.float32).reshape(4, high, wide)
-        return pictures, _of_places(pictures[:, BORDER:-BORDER, BORDER:-BORDER])
-
-    def products(self, pictures: Floats, counts: Floats, raised: Floats) -> Floats:
-        """See Kernels."""
-        down = pictures[:, :-2] + 2 * pictures[:, 1:-1] + pictures[:, 2:]
-        blurred = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 16
-        along = (blurred[:, 1:-1, 2:] - blurred[:, 1:-1, :-2]) / 2
-        across = (blurred[:, 2:, 1:-1] - blurred[:, :-2, 1:-1]) / 2
-        by = np.repeat(np.repeat(raised, FINE, 1), FINE, 2)
-        x, y, at = (by * part for part in (along, across, blurred[:, 1:-1, 1:-1]))
-        ix, iy, i = ((one[::2] + one[1::2]) / 2 for one in (x, y, at))
-        it = at[1::2] - at[::2]
-        pairs = (ix, ix), (ix, iy), (iy, iy), (ix, it), (iy, it), (it, it), (i, i)
-        return _of_places(np.stack([(a * b).sum(0) for a, b in pairs]))
+    def moved(
+        self, recent: Recent, velocity: Floats, side: int, slow: float
+    ) -> tuple[Floats, Floats, Floats]:
+        """See Kernel."""
+        h, w = velocity.shape[1:]
+        span = np.clip(SPAN / np.maximum(_length(velocity), 1e-6), FIRST, LAST).astype(np.float32)
+        pictures = _pictures(recent, velocity, span, side)
+        counts = _of_places(pictures[:, BORDER:-BORDER, BORDER:-BORDER], side)
+        around = _around(counts)
+        both = around.reshape(2, 2, h, w) + np.float32(FEW)
+        raised = (np.sqrt(both[:, :1] * both[:, 1:]) / both).reshape(4, h, w)
+        sums = _products(pictures, raised.astype(np.float32), side)
+        sums[:, counts.sum(0) == 0] = 0
+        xx, xy, yy, xt, yt, tt, ii = _around(sums)
+        stiff = DAMPING[side] * around.sum(0) + np.float32(1e-6)
+        xx, yy = xx + stiff, yy + stiff
+        scale = -1 / (xx * yy - xy * xy)
+        d = np.stack([(yy * xt - xy * yt) * scale, (xx * yt - xy * xt) * scale])
+        cell = side / 2  # pixels
+        to_cells = np.minimum(1 / cell, FARTHEST / np.maximum(_length(d), 1e-6)) * 2 / span
+        found: Floats = (velocity + d * to_cells).astype(np.float32)
+        changed = _length(d) * to_cells / (_length(found) + np.float32(slow))
+        return found, changed, (ii - tt / 4) / (ii + tt / 4 + np.float32(1e-6))
 
 
-def _of_places(pixels: Floats) -> Floats:
+def _pictures(recent: Recent, velocity: Floats, span: Floats, side: int) -> Floats:
+    """Return (4, side h + 2 BORDER, side w + 2 BORDER): OFF and ON, older half and newer one.
+
+    An event is carried to the middle of its place's span and spread over four pixels; one that
+    leaves the grid, or is older than the span, is left out.
+    """
+    h, w = span.shape
+    events = recent.events
+    cells, steps = (np.float32(1) / np.float32(one) for one in (recent.cell, recent.step_us))
+    x, y = ((events[axis] + np.float32(0.5)) * cells for axis in "xy")
+    age = (recent.t_us - events["t"]).astype(np.float32) * steps
+    column, row = (x / 2).astype(np.int32), (y / 2).astype(np.int32)
+    inside = (column < w) & (row < h)
+    place = np.where(inside, row * w + column, 0)
+    lasts = span.ravel()[place]
+    late = age - lasts / 2
+    cell, half = np.float32(side / 2), np.float32(0.5)
+    x = cell * (x + velocity[0].ravel()[place] * late) - half
+    y = cell * (y + velocity[1].ravel()[place] * late) - half
+    inside &= (age >= 0) & (age <= lasts)
+    inside &= (x >= 0) & (y >= 0) & (x < side * w - 1) & (y < side * h - 1)
+    x, y, which = x[inside], y[inside], (2 * (events["p"] > 0) + (late <= 0))[inside]
+    column, row = x.astype(np.int32), y.astype(np.int32)
+    a, b = x - column, y - row
+    wide, high = side * w + 2 * BORDER, side * h + 2 * BORDER
+    first = (which * high + row + BORDER) * wide + column + BORDER
+    to = np.concatenate([first, first + 1, first + wide, first + wide + 1])
+    share = np.concatenate([(1 - a) * (1 - b), a * (1 - b), (1 - a) * b, a * b])
+    flat = np.bincount(to, share, 4 * high * wide)
+    return flat.astype(np.float32).reshape(4, high, wide)
+
+
+def _products(pictures: Floats, raised: Floats, side: int) -> Floats:
+    """Return (7, h, w): sums over the pixels of each place.
+
+    They are Ix Ix, Ix Iy, Iy Iy, Ix It, Iy It, It It and I I: I is the mean of the older half and
+    the newer one, It their difference; polarities are added up. raised: (4, h, w), by what each
+    blurred picture is multiplied there.
+    """
+    down = pictures[:, :-2] + 2 * pictures[:, 1:-1] + pictures[:, 2:]
+    blurred = (down[..., :-2] + 2 * down[..., 1:-1] + down[..., 2:]) / 16
+    along = (blurred[:, 1:-1, 2:] - blurred[:, 1:-1, :-2]) / 2
+    across = (blurred[:, 2:, 1:-1] - blurred[:, :-2, 1:-1]) / 2
+    by = np.repeat(np.repeat(raised, side, 1), side, 2)
+    x, y, at = (by * part for part in (along, across, blurred[:, 1:-1, 1:-1]))
+    ix, iy, i = ((one[::2] + one[1::2]) / 2 for one in (x, y, at))
+    it = at[1::2] - at[::2]
+    pairs = (ix, ix), (ix, iy), (iy, iy), (ix, it), (iy, it), (it, it), (i, i)
+    return _of_places(np.stack([(a * b).sum(0) for a, b in pairs]), side)
+
+
+def _of_places(pixels: Floats, side: int) -> Floats:
     """Return sums (n, h, w) over the pixels of each place."""
     count, high, wide = pixels.shape
-    sums: Floats = pixels.reshape(count, high // FINE, FINE, wide // FINE, FINE).sum((2, 4))
+    sums: Floats = pixels.reshape(count, high // side, side, wide // side, side).sum((2, 4))
     return sums
+
+
+def _around(of_place: Floats) -> Floats:
+    """Return sums (n, h, w) over the places around each, weighted by the Gaussian."""
+    h, w = of_place.shape[1:]
+    down = np.matmul(_gaussian(h), of_place)
+    sums: Floats = np.matmul(down.reshape(-1, w), _gaussian(w)).reshape(of_place.shape)
+    return sums
+
+
+def _length(vectors: Floats) -> Floats:
+    """Return the lengths (h, w) of vectors (2, h, w)."""
+    lengths: Floats = np.sqrt(vectors[0] * vectors[0] + vectors[1] * vectors[1])
+    return lengths
+
+
+def weights() -> Floats:
+    """Return the Gaussian along one axis, from REACH places before to REACH behind."""
+    return np.exp(-0.5 * np.square(np.arange(-REACH, REACH + 1) / NEAR)).astype(np.float32)
 
 
 @lru_cache(maxsize=16)
 def _gaussian(side: int) -> Floats:
-    at = np.arange(side)
-    return np.exp(-0.5 * np.square((at[:, None] - at) / NEAR)).astype(np.float32)
+    apart = np.arange(side)[:, None] - np.arange(side) + REACH
+    inside = (apart >= 0) & (apart <= 2 * REACH)
+    return np.where(inside, weights()[np.clip(apart, 0, 2 * REACH)], np.float32(0))

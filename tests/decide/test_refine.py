@@ -24,7 +24,7 @@ CELLS_PER_STEP = 2 * 1e6 / STEP_US
 def kernels(request, monkeypatch) -> None:
     """NumPy's kernels, and those that were built, where they were."""
     if request.param == "plain":
-        monkeypatch.setattr(refine, "_kernels", refine.Plain)
+        monkeypatch.setattr(refine, "_kernel", refine.Plain)
 
 
 def everywhere(velocity) -> np.ndarray:
