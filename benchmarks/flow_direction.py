@@ -4,8 +4,8 @@
 
 FILE: lines "t x y p", t in seconds.
 For four windows of 30 ms, after the first 30 ms: the share of events whose flow lies within 20
-degrees of the slide, and the mean FWL, of edgesnn on the recording as it is, mirrored, transposed
-and reversed in time, and of OpenCV's methods on pictures of 30 ms. With --truth the relative error
+degrees of the slide, and the mean FWL, of edgesnn and of OpenCV's methods on pictures of 30 ms, on
+the recording as it is, mirrored, transposed and reversed in time. With --truth the relative error
 at the events of the 10 ms before t_ref too, and the FWL that the truth itself reaches there: flow_x
 (H, W) is px/s along x of the undistorted picture at t_ref (s, of FILE's clock; nan where unknown),
 K (3, 3) and D (5) are the camera's.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesnn.apps.flow.evaluation import FieldOf
-from edgesnn.apps.flow.peers import methods, peer_field
+from edgesnn.apps.flow.peers import Method, methods, peer_field
 from edgesnn.apps.flow.scores import FWL_US, fwl_of
+from edgesnn.backend import AUTO
 from edgesnn.bundle import load_bundle
 from edgesnn.cli.source import size_typed
 from edgesnn.events import Events, events_from_arrays
@@ -124,22 +126,24 @@ def main() -> None:
     events = events_from_arrays(t, *rows[:, 1:4].T.astype(np.int64))
     truth = truth_of(given.truth, rows[0, 0]) if given.truth else None
     for name, part, own, axis in turned(events, size):
-        model = FieldOf(load_bundle("flow"), own, "onnx_cpu")
+        fields: dict[str, Callable[[int], Any]] = {
+            method: partial(of_peer, found, part, own) for method, found in methods().items()
+        }
+        model = FieldOf(load_bundle("flow"), own, AUTO)
+        for who, at in {"edgesnn": partial(of_model, model, part), **fields}.items():
+            print(f"{f'{who}, {name}':26} {told(part, own, axis, at)}")
+            if truth is not None and part is events:
+                print(f"{'':26} {truth.told(events, size, at)}")
 
-        def field(until_us: int, model: FieldOf = model, part: Events = part) -> Any:
-            return model.at(part[part["t"] < until_us], until_us)
 
-        print(f"{'edgesnn, ' + name:22} {told(part, own, axis, field)}")
-        if truth is not None and part is events:
-            print(f"{'':22} {truth.told(events, size, field)}")
-    for name, method in methods().items():
+def of_model(model: FieldOf, events: Events, until_us: int) -> Any:
+    """Return a model's field at a moment."""
+    return model.at(events[events["t"] < until_us], until_us)
 
-        def peer(until_us: int, method: Any = method) -> Any:
-            return peer_field(method, events, until_us, FWL_US, size)
 
-        print(f"{name:22} {told(events, size, 0, peer)}")
-        if truth is not None:
-            print(f"{'':22} {truth.told(events, size, peer)}")
+def of_peer(method: Method, events: Events, size: Size, until_us: int) -> Any:
+    """Return a peer's."""
+    return peer_field(method, events, until_us, FWL_US, size)
 
 
 if __name__ == "__main__":

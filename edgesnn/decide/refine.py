@@ -10,7 +10,8 @@ registration of pictures (Lucas and Kanade 1981), around each place and in both 
 
 O and N: pictures of the older and the newer half, blurred by 1 2 1; one that holds fewer events
 around a place is raised to the other. g: a Gaussian over the places around, of those where there
-are events. M is damped by the events there: where they tell nothing, motion stays as it was told.
+are events. M is damped by the events there: where they tell nothing, or the halves are not alike in
+the end, motion stays as it was told.
 v becomes v + 2 d / T, and that is done in rounds: the first of several with a pixel to a cell, the
 others with two.
 
@@ -48,6 +49,8 @@ NEAR = 2.0
 DAMPING = {COARSE: 0.05, FINE: 0.02}
 FARTHEST = 0.75
 """Cells that a round moves the pictures at most."""
+ALIKE = 0.2, 0.6
+"""How alike the halves are where motion stays as it was told, and from where on it is what fits."""
 MOST_ROUNDS = 8
 FEW = 0.02
 """Events that are taken to be around each place besides, so that none is no number to divide by."""
@@ -118,10 +121,12 @@ def refined(
     recent = recent.newest(MOST * 4 * h * w)
     if not rounds or not len(recent.events):
         return velocity, None
-    v = velocity.astype(np.float32)
+    told = v = velocity.astype(np.float32)
     for number in range(rounds):
         side = COARSE if number == 0 and rounds > 1 else FINE
         v, changed, alike = _kernel().moved(recent, v, side, slow)
+    least, most = ALIKE
+    v = told + (v - told) * np.clip((alike - least) / (most - least), 0, 1)
     return v, 3 * np.sqrt(changed + 0.02) * np.exp(-1.75 * alike)
 
 
