@@ -4,14 +4,16 @@
 
 Mean error (px/s) at places where events were seen in the last 20 ms, by true speed (px/s); each
 peer at the length of pictures that suits it best over all, and edgesnn's network alone (--rounds 0)
-too. Three moments of each scene. At last the relative error by confidence: a fifth of the places
-each, from the least sure on (over the true speed and 10 px/s).
+too. Three moments of each scene. Then how fast what is told moves along the truth, as a share of it
+(median), and the relative error by confidence: a fifth of the places each, from the least sure on
+(over the true speed and 10 px/s).
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,21 +30,29 @@ MOMENTS = (12, 20, 28)
 BANDS = (0, 20, 60, 150, 300, 600, 10_000)
 CELL = SENSOR // GRID
 SLOW = 10  # px/s
+OWN = "edgesnn"
 
 
-def measured(
-    scenes: int,
-) -> tuple[dict[str, list[np.ndarray]], list[np.ndarray], list[np.ndarray]]:
-    """Return errors by method, true speeds, and confidences at every place that was seen."""
+@dataclass
+class Seen:
+    """What was told of every place that was seen.
+
+    truth: (2, n) px/s. told: by method, (2, n). sure: edgesnn's confidence.
+    """
+
+    truth: list[np.ndarray] = field(default_factory=list)
+    told: dict[str, list[np.ndarray]] = field(default_factory=lambda: defaultdict(list))
+    sure: list[np.ndarray] = field(default_factory=list)
+
+
+def measured(scenes: int) -> Seen:
+    """Return what each method tells of the moments of so many scenes."""
     size = SENSOR, SENSOR
     own = {
-        "edgesnn": FieldOf(load_bundle("flow"), size, AUTO),
+        OWN: FieldOf(load_bundle("flow"), size, AUTO),
         "network alone": FieldOf(load_bundle("flow"), size, AUTO, rounds=0),
     }
-    peers = methods()
-    errors: dict[str, list[np.ndarray]] = defaultdict(list)
-    speeds: list[np.ndarray] = []
-    sure: list[np.ndarray] = []
+    peers, all_seen = methods(), Seen()
     for number in range(scenes):
         events, flow = scene_events(np.random.default_rng((SEED, 2, number)))
         if not len(events):
@@ -54,46 +64,51 @@ def measured(
             seen[recent["y"] // CELL, recent["x"] // CELL] = True
             if seen.sum() < 30:
                 continue
-            truth = flow[step - 1].astype(float) / (STEP_US * 1e-6)
-            speeds.append(np.hypot(*truth)[seen])
+            all_seen.truth.append(flow[step - 1][:, seen].astype(float) / (STEP_US * 1e-6))
             before = events[events["t"] < until_us]
-            fields: dict[str, Any] = {}
-            told = {name: model.of_places(before, until_us) for name, model in own.items()}
-            fields |= {name: places.at_pixels(size)[0] for name, places in told.items()}
-            places = told["edgesnn"]
-            confidence = np.kron(places.confidence, np.ones([places.place // CELL] * 2))
-            sure.append(confidence[:GRID, :GRID][seen])
+            places = {name: model.of_places(before, until_us) for name, model in own.items()}
+            fields: dict[str, Any] = {name: one.at_pixels(size)[0] for name, one in places.items()}
+            side = places[OWN].place // CELL
+            confidence = np.kron(places[OWN].confidence, np.ones((side, side)))
+            all_seen.sure.append(confidence[:GRID, :GRID][seen])
             for name, method in peers.items():
                 for length in LENGTHS_US if name != "zero" else LENGTHS_US[:1]:
-                    told = f"{name} {length // 1000} ms"
-                    found = peer_field(method, events, until_us, length, (SENSOR, SENSOR))
-                    fields[told] = np.zeros((2, SENSOR, SENSOR)) if found is None else found
-            for name, field in fields.items():
-                coarse = field.reshape(2, GRID, CELL, GRID, CELL).mean((2, 4))
-                errors[name].append(np.hypot(*(coarse - truth))[seen])
-    return errors, speeds, sure
+                    found = peer_field(method, events, until_us, length, size)
+                    none = np.zeros((2, SENSOR, SENSOR))
+                    fields[f"{name} {length // 1000} ms"] = none if found is None else found
+            for name, dense in fields.items():
+                coarse = dense.reshape(2, GRID, CELL, GRID, CELL).mean((2, 4))
+                all_seen.told[name].append(coarse[:, seen])
+    return all_seen
 
 
 def main() -> None:
     """Run from the command line; see the module's head."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scenes", type=int, default=60)
-    errors, speeds, sure = measured(parser.parse_args().scenes)
-    v = np.concatenate(speeds)
-    means = {name: np.concatenate(parts) for name, parts in errors.items()}
+    seen = measured(parser.parse_args().scenes)
+    truth = np.concatenate(seen.truth, axis=1)
+    told = {name: np.concatenate(parts, axis=1) for name, parts in seen.told.items()}
+    v = np.hypot(*truth)
+    errors = {name: np.hypot(*(found - truth)) for name, found in told.items()}
     best: dict[str, str] = {}
-    for name in means:
+    for name, error in errors.items():
         kind = name.removesuffix(" ms").rstrip("0123456789 ")
-        if kind not in best or means[name].mean() < means[best[kind]].mean():
+        if kind not in best or error.mean() < errors[best[kind]].mean():
             best[kind] = name
     print(f"{len(v):,} places; px/s".ljust(26) + "all".rjust(8), end="")
     spans = list(zip(BANDS, BANDS[1:], strict=False))
+    bands = [(v >= low) & (v < high) for low, high in spans]
     print("".join(f"{f'{low}-{high}' if high < 10_000 else f'{low}+':>10}" for low, high in spans))
     for name in best.values():
-        e = means[name]
-        bands = [e[(v >= low) & (v < high)].mean() for low, high in spans]
-        print(f"{name:26}{e.mean():8.1f}" + "".join(f"{b:10.1f}" for b in bands))
-    relative = (means["edgesnn"] / (v + SLOW))[np.concatenate(sure).argsort(kind="stable")]
+        means = "".join(f"{errors[name][band].mean():10.1f}" for band in bands)
+        print(f"{name:26}{errors[name].mean():8.1f}{means}")
+    print("along the truth, share of its speed, median")
+    for name in best.values():
+        along = (told[name] * truth).sum(0) / np.maximum(v, 1e-6) ** 2
+        shares = "".join(f"{np.median(along[band]):10.2f}" for band in bands)
+        print(f"{name:26}{np.median(along[v > SLOW]):8.2f}{shares}")
+    relative = (errors[OWN] / (v + SLOW))[np.concatenate(seen.sure).argsort(kind="stable")]
     fifths = ", ".join(f"{part.mean():.2f}" for part in np.array_split(relative, 5))
     print(f"relative error by confidence, a fifth of the places each: {fifths}")
 

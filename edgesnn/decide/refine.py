@@ -218,13 +218,15 @@ def _products(pictures: Floats, raised: Floats, side: int) -> Floats:
     ix, iy, i = ((one[::2] + one[1::2]) / 2 for one in (x, y, at))
     it = at[1::2] - at[::2]
     pairs = (ix, ix), (ix, iy), (iy, iy), (ix, it), (iy, it), (it, it), (i, i)
-    return _of_places(np.stack([(a * b).sum(0) for a, b in pairs]), side)
+    return np.stack([_of_places(a * b, side).sum(0) for a, b in pairs])
 
 
 def _of_places(pixels: Floats, side: int) -> Floats:
     """Return sums (n, h, w) over the pixels of each place."""
     count, high, wide = pixels.shape
-    sums: Floats = pixels.reshape(count, high // side, side, wide // side, side).sum((2, 4))
+    # Slices are added several times as fast as an axis of two or four is summed.
+    down = sum(pixels[:, k::side] for k in range(1, side)) + pixels[:, ::side]
+    sums: Floats = sum(down[..., k::side] for k in range(1, side)) + down[..., ::side]
     return sums
 
 
