@@ -9,7 +9,7 @@ import os
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-PARTS = ("plan", "values", "layer", "nodes", "stream", "refine")
+PARTS = ("plan", "values", "layer", "nodes", "stream", "halves", "refine")
 UNIX = ["-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno"]
 
 
@@ -26,7 +26,7 @@ setup(
         Extension(
             "edgesnn.hardware._engine",
             sources=[f"hardware/engine/{name}.c" for name in PARTS],
-            depends=["hardware/engine/engine.h", "hardware/engine/scatter.inc"],
+            depends=[f"hardware/engine/{name}" for name in ("engine.h", "refine.h", "scatter.inc")],
             extra_compile_args=[] if os.name == "nt" else UNIX,
             optional=True,
             py_limited_api=True,

@@ -69,6 +69,8 @@ class Bundle:
         if rounds is not None:
             if not isinstance(self.readout, MotionSpec):
                 raise InputError(f"{self.program.name} sees no motion; leave --rounds out")
+            if not 0 <= rounds <= MOST_ROUNDS:
+                raise InputError(f"--rounds {rounds}: give 0 to {MOST_ROUNDS}")
             own = replace(self.readout, rounds=rounds)
             return replace(self, readout=own).fitted(size, cell)
         if not isinstance(self.encoder, CellsSpec):

@@ -46,7 +46,7 @@ _CALLS: dict[str, tuple[type | None, list[type]]] = {
     "engine_get_neurons": (None, [c_void_p, _INT, c_void_p, c_void_p]),
     "engine_set_neurons": (None, [c_void_p, _INT, c_void_p, c_void_p]),
     "refine_needs": (c_int64, [_INT] * 3),
-    "refine_round": (None, [c_void_p, c_int64, c_int64, *[_INT] * 5, *[c_void_p] * 4]),
+    "refine_round": (None, [c_void_p, *[c_int64] * 3, *[_INT] * 4, *[c_void_p] * 4]),
 }
 
 

@@ -34,9 +34,9 @@ def moved(
     found = np.array(velocity, np.float32, order="C")
     told = np.empty((2, h, w), np.float32)
     units = recent.t_us, recent.step_us, recent.cell
-    memory = _kept(library().refine_needs(h, w, side))
+    numbers, memory = _numbers(side, slow), _kept(library().refine_needs(h, w, side))
     library().refine_round(
-        *(pointer(events), len(events), *units, h, w, side, pointer(_numbers(side, slow))),
+        *(pointer(events), len(events), *units, h, w, side, pointer(numbers)),
         *(pointer(memory), pointer(found), pointer(told)),
     )
     return found, told[0], told[1]
@@ -45,7 +45,7 @@ def moved(
 @lru_cache
 def _numbers(side: int, slow: float) -> Floats:
     numbers = refine.SPAN, refine.FIRST, refine.LAST, refine.DAMPING[side], refine.FARTHEST
-    return np.array([*numbers, refine.FEW, slow, *refine.weights()], np.float32)
+    return np.array([*numbers, refine.FEW, refine.LEAST, slow, *refine.weights()], np.float32)
 
 
 def _kept(count: int) -> Floats:

@@ -155,7 +155,8 @@ class MotionReadout:
     def see(self, events: Events, t_us: int, cell: int, step_us: int) -> None:
         """See the events of the step that `update` takes next, which ends at t_us.
 
-        cell: pixels along a cell of x. Without it the field stays as the network tells it.
+        cell: pixels along a cell of x. The events are copied. A step whose events were not seen is
+        told as the network tells it.
         """
         if self._spec.rounds:
             self._recent = self._recent.and_then(events, t_us, cell, step_us)
@@ -164,7 +165,8 @@ class MotionReadout:
         """Take a step's field (4, h, w); return a decision that is new."""
         if y is None:
             return None
-        self._seen = velocity, weight, _ = self._read(y)
+        seen_now = self._recent.t_us == t_us
+        self._seen = velocity, weight, _ = self._read(y, self._recent if seen_now else Recent())
         self.motion = fitted_motion(velocity, weight, self._spec.least_places)
         shares = self._now(y.shape)
         self._shares = self._shares + (shares - self._shares) / 2**self._spec.decay_shift
@@ -200,7 +202,7 @@ class MotionReadout:
         """Whether events make the field exact in NumPy alone, which takes many times as long."""
         return self._spec.rounds > 0 and not is_compiled()
 
-    def _read(self, y: NDArray[np.int32]) -> tuple[Floats, Floats, Floats]:
+    def _read(self, y: NDArray[np.int32], recent: Recent) -> tuple[Floats, Floats, Floats]:
         """Return motion (2, h, w) in cells per step, weights (h, w), 0 where nothing is, and the
         evidence."""
         spec, seen = self._spec, y[3] > 0
@@ -210,9 +212,8 @@ class MotionReadout:
             velocity = smoothed(g, evidence, seen, spec.slow, spec.reach)
         else:
             velocity = expanded(g, spec.slow)
-        velocity, error = refined(velocity, self._recent, spec.rounds, spec.slow)
-        if error is not None:
-            evidence = np.clip(-np.log(error), -2, 4)
+        velocity, evidence = refined(velocity, evidence, recent, spec.rounds, spec.slow)
+        evidence = np.clip(evidence, -2, 4)
         return velocity, np.where(seen, np.exp(evidence), 0.0), evidence
 
     def _now(self, shape: tuple[int, ...]) -> Floats:

@@ -120,19 +120,21 @@ def fitted_motion(velocity: Floats, weight: Floats, least: int) -> Motion:
     if len(rows) < least:
         return Motion()
     h, w = weight.shape
-    x, y = 2 * (columns - (w - 1) / 2), 2 * (rows - (h - 1) / 2)  # cells
-    (u, v), sure = velocity[:, rows, columns], weight[rows, columns]
-    parts = np.stack([np.ones(len(x)), x, y, x * x + y * y, u, v, x * u + y * v, x * v - y * u])
-    fit = (_middle(u), _middle(v), 0.0, 0.0)
+    z = 2 * (columns - (w - 1) / 2) + 2j * (rows - (h - 1) / 2)  # cells; complex: right and down
+    sure, found = (
+        weight[rows, columns],
+        velocity[0][rows, columns] + 1j * velocity[1][rows, columns],
+    )
+    parts = np.stack([np.ones_like(z), z, z * z.conj(), found, z.conj() * found])
+    middle, spin = complex(_middle(found.real), _middle(found.imag)), 0j
     for _ in range(_ROUNDS):
-        errors = _off(fit, x, y, u, v)
+        errors = _length(middle + spin * z - found)
         scale = max(_middle(errors), 1e-3)
-        fit = _solved(parts @ (sure / (1 + np.square(errors / scale))))
-    errors, lengths = _off(fit, x, y, u, v), np.hypot(u, v)
+        middle, spin = _solved(parts @ (sure / (1 + np.square(errors / scale))))
+    errors, lengths = _length(middle + spin * z - found), _length(found)
     total = float((sure * (lengths + errors)).sum())
     explained = 1 - float((sure * errors).sum()) / max(total, 1e-9)
-    middle_u, middle_v, grow, turn = fit
-    return Motion(middle_u, middle_v, turn, grow, max(0.0, explained))
+    return Motion(middle.real, middle.imag, spin.imag, spin.real, max(0.0, explained))
 
 
 def _middle(values: Floats) -> float:
@@ -141,19 +143,16 @@ def _middle(values: Floats) -> float:
     return float(np.partition(values, half)[half])
 
 
-def _off(fit: tuple[float, ...], x: Floats, y: Floats, u: Floats, v: Floats) -> Floats:
-    """Return how far the motion of each place is from the fitted one."""
-    a, b, grow, turn = fit
-    across, down = a + grow * x - turn * y - u, b + turn * x + grow * y - v
-    found: Floats = np.sqrt(across * across + down * down)  # hypot takes three times as long
-    return found
+def _length(vectors: NDArray[np.complex128]) -> Floats:
+    """Return how long vectors are: abs takes three times as long."""
+    lengths: Floats = np.sqrt(np.square(vectors.real) + np.square(vectors.imag))
+    return lengths
 
 
-def _solved(sums: Floats) -> tuple[float, float, float, float]:
-    """Return u and v of the middle, growth and turn of the normal equations' sums."""
-    w, x, y, square, u, v, along, around = (float(value) for value in sums)
+def _solved(sums: NDArray[np.complex128]) -> tuple[complex, complex]:
+    """Return the motion of the middle, and growth + i turn, of the normal equations' sums."""
+    w, z, square, found, around = (complex(value) for value in sums)
     # A little stiffness: few places in a row tell no turn.
-    spread = square - (x * x + y * y) / w + w
-    grow = (along - (x * u + y * v) / w) / spread
-    turn = (around - (x * v - y * u) / w) / spread
-    return (u - grow * x + turn * y) / w, (v - turn * x - grow * y) / w, grow, turn
+    spread = square.real - abs(z) ** 2 / w.real + w.real
+    spin = (around - z.conjugate() * found / w.real) / spread
+    return (found - spin * z) / w.real, spin

@@ -49,16 +49,20 @@ NEAR = 2.0
 DAMPING = {COARSE: 0.05, FINE: 0.02}
 FARTHEST = 0.75
 """Cells that a round moves the pictures at most."""
-ALIKE = 0.2, 0.6
-"""How alike the halves are where motion stays as it was told, and from where on it is what fits."""
+ALIKE = 0.3
+"""How alike the halves are from where on motion is what fits them; below, in proportion."""
 MOST_ROUNDS = 8
+LEAST = 0.5
+"""Events around a place from which on they tell something."""
 FEW = 0.02
 """Events that are taken to be around each place besides, so that none is no number to divide by."""
 REACH = 6
 """Places as far as the Gaussian goes."""
 _FASTER = "edgesnn.hardware.refine"
 """A module with the same `moved` as `Plain`, and `is_here`."""
+_SLOWEST = 1e-6
 Floats = NDArray[np.float32]
+Reals = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,8 +78,9 @@ class Recent:
     step_us: int = 1
 
     def and_then(self, events: Events, t_us: int, cell: int, step_us: int) -> Recent:
-        """Return them with one more step, which ends at t_us."""
-        return Recent((*self.steps, events)[-LAST:], t_us, cell, step_us)
+        """Return them with a copy of one more step's, which ends at t_us."""
+        own = joined_events([np.ascontiguousarray(events, EVENT), empty_events()])
+        return Recent((*self.steps, own)[-LAST:], t_us, cell, step_us)
 
     def newest(self, most: int) -> Recent:
         """Return the newest `most` events, as one contiguous array."""
@@ -102,32 +107,35 @@ class Kernel(Protocol):
         """Do a round; return a new motion, how much it changed, and how alike the halves were.
 
         velocity: (2, h, w), cells per step. side: COARSE or FINE. The change is a share of the
-        speed and `slow`; halves are alike by 2 sum O N / sum (O O + N N), over places around. Both
-        are (h, w).
+        speed and `slow`. Halves are alike by the correlation of O and N over the places around, at
+        most 1; about 0 where events are noise, however many. Both are (h, w); nan: no events there.
         """
         ...
 
 
 def refined(
-    velocity: NDArray[Any], recent: Recent, rounds: int, slow: float
-) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]] | None]:
+    velocity: Reals, evidence: Reals, recent: Recent, rounds: int, slow: float
+) -> tuple[Reals, Reals]:
     """Return a motion (2, h, w), cells per step, made exact by events; see the module's head.
 
-    And the error to expect, (h, w), as a share of the speed and `slow`, cells per step: the more
-    the last round still changed, and the less the halves that it compared were alike, the larger
-    (fitted to simulated scenes: docs/flow.md). None where there are no events, or no rounds.
+    And the evidence for it, (h, w): the error to expect, as a share of the speed and `slow` (cells
+    per step), is exp(-evidence). The more the last round still changed, the less the halves that it
+    compared were alike, and the less evidence the network gave, the larger it is (fitted to
+    simulated scenes: docs/flow.md). Where there are no events, both are as they were told.
     """
     h, w = velocity.shape[1:]
     recent = recent.newest(MOST * 4 * h * w)
     if not rounds or not len(recent.events):
-        return velocity, None
+        return velocity, evidence
     told = v = velocity.astype(np.float32)
     for number in range(rounds):
         side = COARSE if number == 0 and rounds > 1 else FINE
-        v, changed, alike = _kernel().moved(recent, v, side, slow)
-    least, most = ALIKE
-    v = told + (v - told) * np.clip((alike - least) / (most - least), 0, 1)
-    return v, 3 * np.sqrt(changed + 0.02) * np.exp(-1.75 * alike)
+        v, changed, alike = _kernel().moved(recent, v, side, max(slow, _SLOWEST))
+    known = np.isfinite(alike)
+    alike = np.where(known, alike, np.float32(0))
+    v = told + (v - told) * np.clip(alike / ALIKE, 0, 1)
+    found = 1.5 * alike - 0.5 * np.log(changed + 0.02) + 0.4 * evidence - 0.6
+    return v, np.where(known, found, evidence)
 
 
 def is_compiled() -> bool:
@@ -161,13 +169,17 @@ class Plain:
         xx, xy, yy, xt, yt, tt, ii = _around(sums)
         stiff = DAMPING[side] * around.sum(0) + np.float32(1e-6)
         xx, yy = xx + stiff, yy + stiff
-        scale = -1 / (xx * yy - xy * xy)
+        scale = -1 / np.maximum(xx * yy - xy * xy, stiff * stiff)
         d = np.stack([(yy * xt - xy * yt) * scale, (xx * yt - xy * xt) * scale])
         cell = side / 2  # pixels
         to_cells = np.minimum(1 / cell, FARTHEST / np.maximum(_length(d), 1e-6)) * 2 / span
         found: Floats = (velocity + d * to_cells).astype(np.float32)
         changed = _length(d) * to_cells / (_length(found) + np.float32(slow))
-        return found, changed, (ii - tt / 4) / (ii + tt / 4 + np.float32(1e-6))
+        # Pictures of noise have as much in common as their means.
+        common = (both[:, 0] * both[:, 1]).sum(0) / (side * side * _reached(h, w))
+        each = np.maximum(ii + tt / 4 - common, np.float32(1e-6))
+        alike = np.clip((ii - tt / 4 - common) / each, -1, 1)
+        return found, changed, np.where(around.sum(0) < LEAST, np.float32(np.nan), alike)
 
 
 def _pictures(recent: Recent, velocity: Floats, span: Floats, side: int) -> Floats:
@@ -236,6 +248,12 @@ def _around(of_place: Floats) -> Floats:
     down = np.matmul(_gaussian(h), of_place)
     sums: Floats = np.matmul(down.reshape(-1, w), _gaussian(w)).reshape(of_place.shape)
     return sums
+
+
+@lru_cache(maxsize=16)
+def _reached(h: int, w: int) -> Floats:
+    """Return how much of the Gaussian around each place lies inside, (h, w)."""
+    return np.outer(_gaussian(h).sum(0), _gaussian(w).sum(0))
 
 
 def _length(vectors: Floats) -> Floats:

@@ -30,6 +30,7 @@ RING_EVENTS = 4_000_000  # 64 MB
 RING_PACKETS = 4096
 RING_AGE_S = 0.5  # a live decision about the past is worth less than none
 _NO_MORE = Step(-1, 0, 0, empty_events(), 0)
+_OFTEN_LATE = 0.05  # of all steps
 _LOOK_UP_S = 0.05  # how long the loop waits before it looks whether to stop
 
 
@@ -247,7 +248,8 @@ class Loop:
                 f"{self._slicer.late:,} events came after their step was closed: they are not in "
                 "the order of time, and were not used"
             )
-        if self._counts.steps_late and isinstance(self._readout, MotionReadout):
+        often_late = self._counts.steps_late > _OFTEN_LATE * self._counts.steps
+        if often_late and isinstance(self._readout, MotionReadout):
             if self._readout.slow:
                 told.append(
                     "motion was made exact without the compiled engine, which takes long: install "

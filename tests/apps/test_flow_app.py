@@ -309,15 +309,18 @@ def test_rounds_are_for_motion_only(tmp_path: Path, capsys) -> None:
     assert run_line(["run", "gesture", "--rounds", "1", "--speed", "max"]) == 2
     assert "gesture sees no motion; leave --rounds out" in capsys.readouterr().err
     assert run_line(["run", "flow", "--rounds", "9"]) == 2
+    for rounds in (-1, 9):
+        with pytest.raises(InputError, match="give 0 to 8"):
+            load_bundle("flow").fitted((128, 128), rounds=rounds)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_late_steps_without_the_compiled_engine_are_explained(
     monkeypatch, sample: Events, compiled: bool
 ) -> None:
-    def slowly(velocity, *_):
+    def slowly(velocity, evidence, *_):
         time.sleep(0.015)
-        return velocity, None
+        return velocity, evidence
 
     monkeypatch.setattr("edgesnn.decide.motion.refined", slowly)
     monkeypatch.setattr("edgesnn.decide.motion.is_compiled", lambda: compiled)
