@@ -3,8 +3,9 @@
     python benchmarks/flow_step.py [--steps 200] [--json]
 
 The bundled scene is laid over a QVGA sensor again and again (320 x 240 pixels, cells of 2).
-Printed, medians in us on one thread and in turn: the whole step (events in, field and motion out),
-the network alone on each backend, OpenCV's DIS and Farneback on two pictures of the same events.
+Printed, medians in us on one thread and in turn, 25 steps each, as they follow each other live: the
+whole step (events in, field and motion out), the network alone on each backend, OpenCV's DIS and
+Farneback on two pictures of the same events.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from edgesnn.app import load_app, sample_path
-from edgesnn.apps.flow.peers import methods, peer_field
+from edgesnn.apps.flow.peers import Method, methods, peer_field
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
 from edgesnn.decide.motion import MotionReadout
@@ -28,6 +31,7 @@ from edgesnn.senses.encoders import open_encoder
 from edgesnn.sources.reading import read_events
 
 SIZE = (320, 240)
+BLOCK = 25
 FRAME_US = 20_000
 
 
@@ -51,38 +55,41 @@ def timed(steps: int) -> dict[str, Any]:
     program = bundle.program
     encoder = open_encoder(bundle.encoder, program.input_shape, SIZE, program.step_us)
     names = ["onnx_cpu", *(["events"] if can_run(program) else [])]
-    streams = {name: backend(name).load(bundle).stream() for name in names}
-    readout, peers = MotionReadout(bundle.readout), methods()
-    del peers["zero"]
-    spent: dict[str, list[float]] = {}
-
-    def clocked(name: str, call: Callable[..., Any], *given: Any) -> Any:
-        began = time.perf_counter_ns()
-        found = call(*given)
-        spent.setdefault(name, []).append((time.perf_counter_ns() - began) / 1e3)
-        return found
-
+    models = {name: backend(name).load(bundle) for name in names}
     first = names[-1]  # what --backend auto takes
+    live, readout, cell = models[first].stream(), MotionReadout(bundle.readout), 2
+    alone = {name: model.stream() for name, model in models.items()}
 
     def whole(step: Events, start_us: int) -> None:
-        x = encoder.encode(step, start_us)
-        y = streams[first].step(x)
-        readout.see(step, start_us + program.step_us, 2, program.step_us)
-        readout.update(y, len(step), start_us + program.step_us)
-        readout.field(start_us + program.step_us, 2, program.step_us)
+        end_us = start_us + program.step_us
+        readout.see(step, end_us, cell, program.step_us)
+        readout.update(live.step(encoder.encode(step, start_us)), len(step), end_us)
+        readout.field(end_us, cell, program.step_us)
 
-    seen = 0
-    for start_us, step in steps_of(events, program.step_us, steps):
-        seen += len(step)
-        x = encoder.encode(step, start_us)
-        before = streams[first].snapshot()
-        for name, stream in streams.items():
-            clocked(f"network, {name}", stream.step, x)
-        streams[first].restore(before)
-        clocked(f"whole step, {first}", whole, step, start_us)
-        until_us = start_us + program.step_us
+    def peer(method: Method, step: Events, start_us: int) -> None:
+        peer_field(method, events, start_us + program.step_us, FRAME_US, SIZE)
+
+    spent: dict[str, list[float]] = defaultdict(list)
+
+    def clocked(name: str, call: Callable[[], Any]) -> None:
+        began = time.perf_counter_ns()
+        call()
+        spent[name].append((time.perf_counter_ns() - began) / 1e3)
+
+    peers = {name: method for name, method in methods().items() if name != "zero"}
+    all_steps = list(steps_of(events, program.step_us, steps))
+    for at in range(0, steps, BLOCK):
+        block = all_steps[at : at + BLOCK]
+        for name, stream in alone.items():
+            for start_us, step in block:
+                x = encoder.encode(step, start_us)
+                clocked(f"network, {name}", partial(stream.step, x))
+        for start_us, step in block:
+            clocked(f"whole step, {first}", partial(whole, step, start_us))
         for name, method in peers.items():
-            clocked(name, peer_field, method, events, until_us, FRAME_US, SIZE)
+            for start_us, step in block:
+                clocked(name, partial(peer, method, step, start_us))
+    seen = sum(len(step) for _, step in all_steps)
     return {
         "grid": f"{program.input_shape[2]} x {program.input_shape[1]} cells",
         "events_per_cell_and_step": seen

@@ -96,4 +96,5 @@ class CellsEncoder:
         index += self._columns.take(events["x"])
         counts = np.bincount(index, minlength=self._shape[0] * self._area)
         self.used = len(events)
-        return np.minimum(counts, self._highest).astype(np.uint8).reshape(self._shape)
+        x = np.empty(self._shape, np.uint8)  # without arrays of int64 in between, which take longer
+        return np.minimum(counts.reshape(self._shape), self._highest, out=x, casting="unsafe")
