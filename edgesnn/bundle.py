@@ -63,12 +63,12 @@ class Bundle:
         """Return the same model for a sensor of (width, height), where it takes any.
 
         cell: pixels along a cell's side, None: as few as a usual grid allows. rounds: in which
-        events make its motion exact, None: its own. Raises InputError for a cell that is none,
-        where the model has one size, and for rounds where it sees no motion.
+        events make its motion exact, None: its own. Raises InputError for a cell or rounds that are
+        none, for a cell where the model has one size, and for rounds where it shows no motion.
         """
         if rounds is not None:
             if not isinstance(self.readout, MotionSpec):
-                raise InputError(f"{self.program.name} sees no motion; leave --rounds out")
+                raise InputError(f"{self.program.name} shows no motion; leave --rounds out")
             if not 0 <= rounds <= MOST_ROUNDS:
                 raise InputError(f"--rounds {rounds}: give 0 to {MOST_ROUNDS}")
             own = replace(self.readout, rounds=rounds)

@@ -80,7 +80,8 @@ def _check_no_motion(app: App, given: Given, model: str) -> None:
     """Raise InputError where something is asked for that only a network of motion has."""
     sinks = [entry.option for entry in (*SINKS, *app.sinks) if entry.motion]
     asked = [option.name for option in sinks if was_given(given[option.key])]
-    for name in (*(["--max-speed"] if given["max_speed"] is not None else []), *asked):
+    numbers = {"--max-speed": given["max_speed"], "--rounds": given["rounds"]}
+    for name in (*(name for name, value in numbers.items() if value is not None), *asked):
         raise InputError(f"{model} shows no motion; leave {name} out")
 
 

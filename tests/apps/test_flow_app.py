@@ -307,7 +307,7 @@ def test_rounds_are_for_motion_only(tmp_path: Path, capsys) -> None:
     from edgesnn.cli.main import run_line
 
     assert run_line(["run", "gesture", "--rounds", "1", "--speed", "max"]) == 2
-    assert "gesture sees no motion; leave --rounds out" in capsys.readouterr().err
+    assert "gesture shows no motion; leave --rounds out" in capsys.readouterr().err
     assert run_line(["run", "flow", "--rounds", "9"]) == 2
     for rounds in (-1, 9):
         with pytest.raises(InputError, match="give 0 to 8"):
