@@ -56,7 +56,7 @@ def ship(checkpoint: Path, out: Path, *, card: dict[str, Any], scenes: int = 160
     encoder = CellsSpec(cell=CELL, parts=BINS, highest=HIGHEST, multiple=MULTIPLE)
     moments = held_out(scenes)
     found = errors(net, moments, smooth=True)
-    told = f"simulated scenes, held out: relative error {found['relative']:.2f}"
+    told = f"simulated scenes, held out: relative error {found['relative']:.2f}, network alone"
     full = {
         **card,
         **cards.program_facts(program),
