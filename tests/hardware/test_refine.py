@@ -69,7 +69,7 @@ def test_events_on_one_line_are_no_trouble() -> None:
             Plain().moved(recent, field, side, SLOW),
             strict=True,
         ):
-            assert np.allclose(one, other, rtol=1e-2, atol=1e-2, equal_nan=True)
+            assert np.allclose(one, other, rtol=1e-3, atol=1e-3, equal_nan=True)
 
 
 def test_events_and_steps_of_years_are_seen_alike() -> None:
