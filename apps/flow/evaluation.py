@@ -67,7 +67,8 @@ class FieldOf:
             end_us = start_us + program.step_us
             seen = events[(events["t"] >= start_us) & (events["t"] < end_us)]
             readout.see(seen, end_us, cell, program.step_us)
-            readout.update(stream.step(encoder.encode(seen, start_us)), len(seen), end_us)
+            y = stream.step(encoder.encode(seen, start_us))
+        readout.update(y, len(seen), until_us)  # a field is that of the last step and its events
         field = readout.field(until_us, cell, program.step_us)
         assert field is not None
         return field

@@ -124,8 +124,8 @@ def refined(
     simulated scenes: docs/flow.md). Where there are no events, both are as they were told.
     """
     h, w = velocity.shape[1:]
-    recent = recent.newest(MOST * 4 * h * w)
-    if not rounds or not len(recent.events):
+    recent = recent.newest(MOST * 4 * h * w if rounds else 0)
+    if not len(recent.events):
         return velocity, evidence
     told = v = velocity.astype(np.float32)
     for number in range(rounds):
