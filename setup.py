@@ -9,8 +9,8 @@ import os
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-PARTS = ("plan", "values", "layer", "nodes", "stream", "halves", "refine")
-UNIX = ["-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno"]
+PARTS = ("plan", "values", "layer", "nodes", "stream", "halves", "refine", "solve")
+UNIX = ["-O3", "-std=c11", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math"]
 
 
 class BuildLibrary(build_ext):

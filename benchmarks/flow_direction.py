@@ -5,7 +5,8 @@
 FILE: lines "t x y p", t in seconds.
 For four windows of 30 ms, after the first 30 ms: the share of events whose flow lies within 20
 degrees of the slide, and the mean FWL, of edgesnn and of OpenCV's methods on pictures of 30 ms, on
-the recording as it is, mirrored, transposed and reversed in time. With --truth the relative error
+the recording as it is, mirrored, transposed and reversed in time; and the FWL of the same motion
+with what is across the slide taken away. With --truth the relative error
 at the events of the 10 ms before t_ref too, and the FWL that the truth itself reaches there: flow_x
 (H, W) is px/s along x of the undistorted picture at t_ref (s, of FILE's clock; nan where unknown),
 K (3, 3) and D (5) are the camera's.
@@ -53,7 +54,7 @@ def turned(events: Events, size: Size) -> Iterator[tuple[str, Events, Size, int]
 
 def told(events: Events, size: Size, axis: int, at: Callable[[int], Any]) -> str:
     """Say share and FWL of the fields that `at` gives for the ends of windows."""
-    shares, fwls = [], []
+    shares, fwls, straight = [], [], []
     for n in range(WINDOWS):
         until_us = FWL_US * (n + 2)
         field = at(until_us)
@@ -62,7 +63,13 @@ def told(events: Events, size: Size, axis: int, at: Callable[[int], Any]) -> str
         angle = np.degrees(np.arctan2(np.abs(v[1 - axis]), np.abs(v[axis])))
         shares.append(float((angle < NEAR_DEG).mean()))
         fwls.append(fwl_of(events, field, until_us, size) or np.nan)
-    return f"{100 * np.mean(shares):5.1f} % along the slide   FWL {np.mean(fwls):.2f}"
+        along = field.copy()
+        along[1 - axis] = 0
+        straight.append(fwl_of(events, along, until_us, size) or np.nan)
+    return (
+        f"{100 * np.mean(shares):5.1f} % along the slide   FWL {np.mean(fwls):.3f}, "
+        f"straight {np.mean(straight):.3f}"
+    )
 
 
 @dataclass(frozen=True)

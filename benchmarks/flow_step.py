@@ -1,12 +1,13 @@
 """How long optical flow takes, on a grid of 160 x 120 cells, beside OpenCV on the same pixels.
 
-    python benchmarks/flow_step.py [--steps 200] [--json]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/flow_step.py [--steps 200] [--json]
 
+(NumPy starts threads that wait without rest; the command line tells it not to, here that is said.)
 The bundled scene is laid over a QVGA sensor again and again (320 x 240 pixels, cells of 2).
 Printed, medians in us on one thread and in turn, 25 steps each, as they follow each other live: the
 whole step (events in, field and motion out), the network alone on each backend, OpenCV's DIS and
-Farneback on two pictures of the same events; and once each 25 steps a round that makes motion
-exact, with 2 and 4 pixels along a place.
+Farneback on two pictures of the same events; and once each 25 steps the rounds that make motion
+exact.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from edgesnn.apps.flow.peers import Method, methods, peer_field
 from edgesnn.backend import backend
 from edgesnn.bundle import load_bundle
 from edgesnn.decide.motion import MotionReadout
-from edgesnn.decide.refine import COARSE, FINE, Kernel, Plain, Recent
+from edgesnn.decide.recent import Recent
+from edgesnn.decide.refine import COARSE, FINE, Kernel, Plain
 from edgesnn.events import Events, joined_events
 from edgesnn.hardware import refine
 from edgesnn.hardware.events import can_run
@@ -101,10 +103,9 @@ def timed(steps: int) -> dict[str, Any]:
         velocity = told.velocity * (program.step_us * 1e-6 / cell)  # cells per step
         newest = recent.newest(len(events))
         for name, kernel in kernels.items():
-            for side in (COARSE, FINE):
-                clocked(
-                    f"round, {name}, {side}", partial(kernel.moved, newest, velocity, side, 0.05)
-                )
+            for kind, one in (("coarse", COARSE), ("fine", FINE)):
+                call = partial(kernel.moved, newest, velocity, one, SLOW)
+                clocked(f"{kind} round, {name}", call)
         for name, method in peers.items():
             for start_us, step in block:
                 clocked(name, partial(peer, method, step, start_us))

@@ -8,7 +8,9 @@ from functools import lru_cache
 import numpy as np
 
 from edgesnn.decide import refine
-from edgesnn.decide.refine import Floats, Recent
+from edgesnn.decide.halves import Floats, weights
+from edgesnn.decide.recent import LAST, Recent
+from edgesnn.decide.refine import Round
 from edgesnn.errors import InputError
 from edgesnn.events import EVENT
 from edgesnn.hardware.events_library import library, pointer
@@ -26,7 +28,7 @@ def is_here() -> bool:
 
 
 def moved(
-    recent: Recent, velocity: Floats, side: int, slow: float
+    recent: Recent, velocity: Floats, one: Round, slow: float
 ) -> tuple[Floats, Floats, Floats]:
     """See `edgesnn.decide.refine.Kernel`."""
     h, w = velocity.shape[1:]
@@ -34,18 +36,20 @@ def moved(
     found = np.array(velocity, np.float32, order="C")
     told = np.empty((2, h, w), np.float32)
     units = recent.t_us, recent.step_us, recent.cell
-    numbers, memory = _numbers(side, slow), _kept(library().refine_needs(h, w, side))
+    numbers, memory = _numbers(one, slow), _kept(library().refine_needs(h, w, one.side))
     library().refine_round(
-        *(pointer(events), len(events), *units, h, w, side, pointer(numbers)),
+        *(pointer(events), len(events), *units, h, w, one.side, pointer(numbers)),
         *(pointer(memory), pointer(found), pointer(told)),
     )
     return found, told[0], told[1]
 
 
 @lru_cache
-def _numbers(side: int, slow: float) -> Floats:
-    numbers = refine.SPAN, refine.FIRST, refine.LAST, refine.DAMPING[side], refine.FARTHEST
-    return np.array([*numbers, refine.FEW, refine.LEAST, slow, *refine.weights()], np.float32)
+def _numbers(one: Round, slow: float) -> Floats:
+    """Return round_t of `hardware/engine/refine.h`."""
+    limits = LAST, refine.FARTHEST, refine.FEW, refine.LEAST, refine.LEAST_ALIKE, refine.MISFIT
+    numbers = one.span, one.first, one.damping, one.pull, *limits, slow
+    return np.array([*numbers, *weights()], np.float32)
 
 
 def _kept(count: int) -> Floats:

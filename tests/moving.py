@@ -6,7 +6,7 @@ import numpy as np
 
 from edgesnn.decide.motion import DIRECTIONS, TURNS, MotionSpec
 from edgesnn.decide.motion_field import Motion
-from edgesnn.decide.refine import LAST, Recent
+from edgesnn.decide.recent import LAST, Recent
 from edgesnn.events import Events, events_from_arrays
 
 STEP_US = 10_000

@@ -1,10 +1,12 @@
 """What is loaded when: a small device should not wait for what it does not use."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import programs
+import pytest
 
 from edgesnn.hardware.events_library import library_path
 from edgesnn.quantize.save import save_bundle
@@ -33,6 +35,24 @@ def test_running_an_app_never_loads_torch_or_onnx(tmp_path: Path) -> None:
     # Our own engine needs no other; without it ONNX Runtime computes.
     assert ("onnxruntime" in loaded) == (library_path() is None)
     assert not loaded & {"torch", "onnx", "rich", "cv2", "dv_processing"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core has no other thread")
+def test_no_thread_of_numpy_waits_for_work() -> None:
+    """They wait without rest, and a camera's step is too short to be shared."""
+    code = """
+import os
+from edgesnn.cli.main import main
+try:
+    main(["models"])
+except SystemExit:
+    import numpy
+    numpy.ones((400, 400)) @ numpy.ones((400, 400))
+    print(len(os.listdir("/proc/self/task")))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "1"
 
 
 def test_the_help_needs_no_runtime() -> None:

@@ -36,7 +36,8 @@ from edgesnn.decide.motion_field import (
     fitted_motion,
     smoothed,
 )
-from edgesnn.decide.refine import Recent, is_compiled, refined
+from edgesnn.decide.recent import Recent
+from edgesnn.decide.refine import is_compiled, refined
 from edgesnn.events import Events
 
 DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")

@@ -22,8 +22,8 @@ HOT static void weighted(const float *restrict from, ptrdiff_t apart, const floa
 }
 
 /* Sum over places around each, `maps` maps of [h][w], weighted by the Gaussian. line: w + 2 NEAR. */
-static void around(const float *from, int32_t maps, int32_t h, int32_t w, const float *taps,
-                   float *line, float *to)
+void around(const float *from, int32_t maps, int32_t h, int32_t w, const float *taps, float *line,
+            float *to)
 {
     memset(line, 0, sizeof *line * (size_t)(w + 2 * NEAR));
     for (int32_t k = 0; k < maps; k++, from += (ptrdiff_t)h * w)
@@ -81,46 +81,19 @@ HOT static void raise(const float *restrict around, int32_t h, int32_t w, const 
     }
 }
 
-/* Move the motion; told: how much it changed, and how alike the halves were. cell: in pixels. */
-HOT static void move(const float *restrict sums, const float *restrict total,
-                     const float *restrict common, const float *restrict span, ptrdiff_t area,
-                     float cell, const round_t *given, float *restrict velocity,
-                     float *restrict told)
-{
-    const float damping = given->damping, farthest = given->farthest;
-    const float slow = given->slow, least = given->least;
-    for (ptrdiff_t i = 0; i < area; i++) {
-        const float stiff = damping * total[i] + 1e-6f;
-        const float xx = sums[i] + stiff, xy = sums[area + i], yy = sums[2 * area + i] + stiff;
-        const float xt = sums[3 * area + i], yt = sums[4 * area + i];
-        const float tt = sums[5 * area + i], ii = sums[6 * area + i];
-        const float square = stiff * stiff, det = xx * yy - xy * xy;
-        const float scale = -1 / (det > square ? det : square);
-        const float dx = (yy * xt - xy * yt) * scale, dy = (xx * yt - xy * xt) * scale;
-        const float length = sqrtf(dx * dx + dy * dy), shortest = length > 1e-6f ? length : 1e-6f;
-        const float far = farthest / shortest, most = far < 1 / cell ? far : 1 / cell;
-        const float to_cells = most * 2 / span[i];
-        const float u = velocity[i] + dx * to_cells, v = velocity[area + i] + dy * to_cells;
-        velocity[i] = u;
-        velocity[area + i] = v;
-        told[i] = length * to_cells / (sqrtf(u * u + v * v) + slow);
-        const float each = ii + tt / 4 - common[i];
-        float alike = (ii - tt / 4 - common[i]) / (each > 1e-6f ? each : 1e-6f);
-        alike = alike < 1 ? alike : 1;
-        alike = alike > -1 ? alike : -1;
-        told[area + i] = total[i] < least ? NAN : alike;
-    }
-}
+static int32_t blocks_of(int32_t places) { return (places + 1) / 2; }
 
 /* How many floats of memory a round needs. */
 API int64_t refine_needs(int32_t h, int32_t w, int32_t side)
 {
     const ptrdiff_t wide = side * (ptrdiff_t)w + 2 * BORDER, high = side * (ptrdiff_t)h + 2 * BORDER;
     return KINDS * high * wide + (2 * KINDS + 2 * SUMS + 3) * (ptrdiff_t)h * w
+         + 2 * TERMS * (ptrdiff_t)blocks_of(h) * blocks_of(w)
          + (1 + 2 * (MOST_SIDE + 2) + 2 + SUMS) * (wide + 2 * NEAR);
 }
 
-/* One round. velocity: [2][h][w], cells per step, is moved; told: [2][h][w], see `move`. memory: as
+/* One round. velocity: [2][h][w], cells per step, is moved; told: [2][h][w], how much it
+ * changed and how alike the halves were. memory: as
  * many floats as refine_needs says. events: see `carry`; those off the grid are left out. */
 API void refine_round(const uint8_t *events, int64_t count, int64_t t_us, int64_t step_us, int32_t cell,
                       int32_t h, int32_t w, int32_t side, const round_t *given, float *memory,
@@ -138,7 +111,8 @@ API void refine_round(const uint8_t *events, int64_t count, int64_t t_us, int64_
     work.span = work.sums + SUMS * area;
     work.total = work.span + area;
     work.common = work.total + area;
-    work.down = work.common + area;
+    work.blocks = work.common + area;
+    work.down = work.blocks + 2 * TERMS * (ptrdiff_t)blocks_of(h) * blocks_of(w);
     work.blurred = work.down + row;
     work.by = work.blurred + 2 * (MOST_SIDE + 2) * row;
     work.rows = work.by + 2 * row;
@@ -148,5 +122,5 @@ API void refine_round(const uint8_t *events, int64_t count, int64_t t_us, int64_
     raise(work.sums, h, w, given, side, work.total, work.common, work.raised);
     compare_halves(&work);
     around(work.products, SUMS, h, w, given->taps, work.down, work.sums);
-    move(work.sums, work.total, work.common, work.span, area, (float)side / 2, given, velocity, told);
+    solve(&work, velocity, told);
 }

@@ -9,11 +9,11 @@
 
 #include "engine.h"
 
-enum { BORDER = 2, MOST_SIDE = 4, KINDS = 4, SUMS = 7, RECORD = 16, NEAR = 6, BLOCK = 16 };
+enum { BORDER = 2, MOST_SIDE = 4, KINDS = 4, SUMS = 7, TERMS = 5, RECORD = 16, NEAR = 6, BLOCK = 16 };
 
-/* The numbers of edgesnn/decide/refine.py; damping is that of `side`. */
+/* The numbers of edgesnn/decide/refine.py and of its Round. */
 typedef struct {
-    float span, first, last, damping, farthest, few, least, slow;
+    float span, first, damping, pull, last, farthest, few, least, least_alike, misfit, slow;
     float taps[2 * NEAR + 1]; /* of the Gaussian, along one axis */
 } round_t;
 
@@ -25,12 +25,16 @@ typedef struct {
     float *pictures;                   /* [KINDS][high][wide] */
     float *counts, *raised;            /* KINDS maps */
     float *products, *sums;            /* SUMS maps */
-    float *span, *total, *common;      /* a map */
+    float *span, *total, *common;      /* a map; common becomes the energy of the halves */
+    float *blocks;                     /* twice TERMS maps of blocks of two by two places */
     float *down, *blurred, *by, *rows; /* 1, 2 (side + 2), 2 and SUMS rows of a picture */
 } work_t;
 
 void carry(const work_t *work, const uint8_t *events, int64_t count, int64_t t_us, int64_t step_us,
            int32_t cell, const float *velocity);
 void compare_halves(const work_t *work);
+void around(const float *from, int32_t maps, int32_t h, int32_t w, const float *taps, float *line,
+            float *to);
+void solve(const work_t *work, float *velocity, float *told);
 
 #endif

@@ -11,8 +11,9 @@ from moving import SPEC, STEP_US, dots, output_of, seen_by
 from edgesnn.decide import refine
 from edgesnn.decide.motion import MotionReadout
 from edgesnn.decide.motion_field import Motion
-from edgesnn.decide.refine import FARTHEST, FIRST, LAST, Recent, refined
-from edgesnn.events import empty_events
+from edgesnn.decide.recent import LAST, Recent
+from edgesnn.decide.refine import FARTHEST, FINE, refined
+from edgesnn.events import empty_events, events_from_arrays
 
 GRID = (20, 24)
 CELLS_PER_STEP = 2 * 1e6 / STEP_US
@@ -74,6 +75,31 @@ def test_two_things_beside_each_other_are_told_apart(kernels) -> None:
         assert np.median(off) < 40  # it was 108
 
 
+def line_beside_dots(true: tuple[float, float]) -> np.ndarray:
+    """Return events of an upright edge on the right, and of dots on the left, which move alike."""
+    left = dots(true)
+    left = left[left["x"] < 64]
+    t = np.arange(0, LAST * STEP_US, 100)
+    x = np.floor(72 + true[0] * t * 1e-6)
+    new = np.flatnonzero(np.diff(x)) + 1
+    y = np.tile(np.arange(80), len(new))
+    edge = events_from_arrays(*(np.repeat(one, 80) for one in (t[new], x[new])), y, y * 0 + 1)
+    both = np.concatenate([left, edge])
+    return both[np.argsort(both["t"], kind="stable")]
+
+
+def test_an_edge_goes_along_with_what_is_around_it(kernels) -> None:
+    """Alone it tells nothing of how it moves along itself, and stays with what was told."""
+    true, events = (100, 60), line_beside_dots((100, 60))
+    found, _ = exact(everywhere((100, -20)), seen_by(events), 3)
+    at_edge = found[:, 4:-4, 17:21] * CELLS_PER_STEP
+    assert np.median(at_edge[0]) == pytest.approx(true[0], rel=0.1)
+    assert np.median(at_edge[1]) > 35  # without what is around: -10
+    alone, _ = exact(everywhere((100, -20)), seen_by(events[events["x"] >= 66]), 3)
+    at_edge = alone[:, 4:-4, 17:21] * CELLS_PER_STEP
+    assert np.median(at_edge[1]) == pytest.approx(-20, abs=8)
+
+
 def test_without_events_motion_is_as_it_was_told(kernels) -> None:
     field = everywhere((100, 20))
     evidence = np.ones(GRID)
@@ -118,8 +144,8 @@ def test_a_round_moves_pictures_no_farther_than_that(kernels) -> None:
     events = dots((400, 300), noise=4000)
     field = everywhere((50, 0))
     found, _ = exact(field, seen_by(events), 1)
-    # Two halves of a time T lie T / 2 apart, and T is FIRST steps at least.
-    assert np.hypot(*(found - field)).max() <= FARTHEST * 2 / FIRST + 1e-6
+    # Two halves of a time T lie T / 2 apart, and T is two steps at least.
+    assert np.hypot(*(found - field)).max() <= FARTHEST * 2 / FINE.first + 1e-6
 
 
 def test_only_the_newest_events_are_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from moving import dots, seen_by
 
-from edgesnn.decide.refine import COARSE, FINE, Plain, Recent, refined
+from edgesnn.decide.recent import Recent
+from edgesnn.decide.refine import COARSE, FINE, Plain, refined
 from edgesnn.events import EVENT, events_from_arrays
 from edgesnn.hardware import refine
 
@@ -34,19 +36,18 @@ def random_events(rng: np.random.Generator, count: int, wide: int, high: int) ->
     some.integers(1, 20),
     some.integers(1, 5),
     some.integers(0, 1500),
-    some.sampled_from([COARSE, FINE]),
+    some.sampled_from([COARSE, FINE, replace(COARSE, pull=9.0), replace(FINE, pull=0.0)]),
 )
-def test_events_move_a_field_alike(seed, h, w, cell, count, side) -> None:
+def test_events_move_a_field_alike(seed, h, w, cell, count, one) -> None:
     rng = np.random.default_rng(seed)
     events = random_events(rng, count, 2 * cell * w + 3, 2 * cell * h + 3)
     recent = Recent((events,), 120_000, cell, 10_000)
     velocity = rng.normal(0, 1, (2, h, w)).astype(np.float32)
-    wanted = Plain().moved(recent, velocity, side, SLOW)
-    found = refine.moved(recent, velocity, side, SLOW)
-    for one, other in zip(found, wanted, strict=True):
-        assert one.shape == other.shape and np.allclose(
-            one, other, rtol=2e-3, atol=2e-3, equal_nan=True
-        )
+    wanted = Plain().moved(recent, velocity, one, SLOW)
+    found = refine.moved(recent, velocity, one, SLOW)
+    for here, there in zip(found, wanted, strict=True):
+        assert here.shape == there.shape
+        assert np.allclose(here, there, rtol=2e-3, atol=2e-3, equal_nan=True)
 
 
 def test_events_of_a_whole_step(monkeypatch) -> None:
@@ -63,10 +64,10 @@ def test_events_on_one_line_are_no_trouble() -> None:
     t = np.arange(60_000) * 2
     events = events_from_arrays(t, t // 7 % 160, t // 7 % 160 * 3 // 4, t % 3 > 0)
     recent, field = Recent((events,), 120_000, 2, 10_000), np.full((2, 30, 40), 0.3, np.float32)
-    for side in (COARSE, FINE):
+    for kind in (COARSE, FINE):
         for one, other in zip(
-            refine.moved(recent, field, side, SLOW),
-            Plain().moved(recent, field, side, SLOW),
+            refine.moved(recent, field, kind, SLOW),
+            Plain().moved(recent, field, kind, SLOW),
             strict=True,
         ):
             assert np.allclose(one, other, rtol=1e-3, atol=1e-3, equal_nan=True)
