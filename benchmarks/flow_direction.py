@@ -5,8 +5,9 @@
 FILE: lines "t x y p", t in seconds.
 For four windows of 30 ms, after the first 30 ms: the share of events whose flow lies within 20
 degrees of the slide, and the mean FWL, of edgesnn and of OpenCV's methods on pictures of 30 ms, on
-the recording as it is, mirrored, transposed and reversed in time; and the FWL of the same motion
-with what is across the slide taken away. With --truth the relative error
+the recording as it is, mirrored, transposed and reversed in time, in windows of the same events;
+reversed also in those of its own first 30 ms on, which are of others. And the FWL of the same
+motion with what is across the slide taken away. With --truth the relative error
 at the events of the 10 ms before t_ref too, and the FWL that the truth itself reaches there: flow_x
 (H, W) is px/s along x of the undistorted picture at t_ref (s, of FILE's clock; nan where unknown),
 K (3, 3) and D (5) are the camera's.
@@ -37,26 +38,40 @@ WINDOWS, NEAR_DEG, SCORED_US = 4, 20, 10_000
 Size = tuple[int, int]
 
 
-def turned(events: Events, size: Size) -> Iterator[tuple[str, Events, Size, int]]:
-    """Yield name, events, sensor and the axis of the slide (0: x)."""
+@dataclass(frozen=True)
+class Turned:
+    """A copy of a recording: axis of the slide (0: x), and where windows end, us."""
+
+    name: str
+    events: Events
+    size: Size
+    axis: int = 0
+    ends: tuple[int, ...] = tuple(FWL_US * (n + 2) for n in range(WINDOWS))
+
+
+def turned(events: Events, size: Size) -> Iterator[Turned]:
+    """Yield the recording as it is, and its copies."""
     width, height = size
-    yield "as it is", events, size, 0
+    yield Turned("as it is", events, size)
     mirrored = events.copy()
     mirrored["x"] = width - 1 - events["x"]
-    yield "mirrored", mirrored, size, 0
+    yield Turned("mirrored", mirrored, size)
     transposed = events.copy()
     transposed["x"], transposed["y"] = events["y"], events["x"]
-    yield "transposed", transposed, (height, width), 1
+    yield Turned("transposed", transposed, (height, width), axis=1)
     reverse = events[::-1].copy()
-    reverse["t"], reverse["p"] = events["t"].max() - reverse["t"], 1 - reverse["p"]
-    yield "reversed", reverse, size, 0
+    last = int(events["t"].max())
+    reverse["t"], reverse["p"] = last - reverse["t"], 1 - reverse["p"]
+    same = tuple(last + 1 - FWL_US * (n + 1) for n in range(WINDOWS))
+    yield Turned("reversed", reverse, size, ends=same)
+    yield Turned("reversed, own start", reverse, size)
 
 
-def told(events: Events, size: Size, axis: int, at: Callable[[int], Any]) -> str:
+def told(copy: Turned, at: Callable[[int], Any]) -> str:
     """Say share and FWL of the fields that `at` gives for the ends of windows."""
+    events, size, axis = copy.events, copy.size, copy.axis
     shares, fwls, straight = [], [], []
-    for n in range(WINDOWS):
-        until_us = FWL_US * (n + 2)
+    for until_us in copy.ends:
         field = at(until_us)
         seen = events[(events["t"] >= until_us - FWL_US) & (events["t"] < until_us)]
         v = field[:, seen["y"], seen["x"]]
@@ -132,15 +147,16 @@ def main() -> None:
     t = np.rint((rows[:, 0] - rows[0, 0]) * 1e6).astype(np.int64)
     events = events_from_arrays(t, *rows[:, 1:4].T.astype(np.int64))
     truth = truth_of(given.truth, rows[0, 0]) if given.truth else None
-    for name, part, own, axis in turned(events, size):
+    for copy in turned(events, size):
+        part, own = copy.events, copy.size
         fields: dict[str, Callable[[int], Any]] = {
             method: partial(of_peer, found, part, own) for method, found in methods().items()
         }
         model = FieldOf(load_bundle("flow"), own, AUTO)
         for who, at in {"edgesnn": partial(of_model, model, part), **fields}.items():
-            print(f"{f'{who}, {name}':26} {told(part, own, axis, at)}")
+            print(f"{f'{who}, {copy.name}':34} {told(copy, at)}")
             if truth is not None and part is events:
-                print(f"{'':26} {truth.told(events, size, at)}")
+                print(f"{'':34} {truth.told(events, size, at)}")
 
 
 def of_model(model: FieldOf, events: Events, until_us: int) -> Any:

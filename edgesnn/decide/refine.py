@@ -22,7 +22,8 @@ penalty, Black and Anandan 1996): what moves on its own beside others is let go.
 This is done in rounds: the first of several is coarse, with a pixel to a cell and short events of
 fast things, the others are fine. T is as long as a few cells of motion take, between FIRST and LAST
 steps: fast motion is seen in the newest events, slow motion in those of a longer time. Pictures of
-one length cannot do both.
+one length cannot do both. What is told is the motion in the middle of that time: a longer one
+tells it more surely, and later.
 
 Events are looked at as they are, on the sensor's pixels; only those of the last LAST steps matter,
 and of these the newest MOST a cell. Nothing is remembered but events.
@@ -79,8 +80,8 @@ class Round:
     pull: float
 
 
-COARSE = Round(side=2, span=2.5, first=1.0, damping=0.05, pull=1.0)
-FINE = Round(side=4, span=2.5, first=2.0, damping=0.005, pull=0.2)
+COARSE = Round(side=2, span=3.0, first=1.0, damping=0.05, pull=1.0)
+FINE = Round(side=4, span=2.0, first=2.0, damping=0.005, pull=0.2)
 
 
 class Kernel(Protocol):
