@@ -104,6 +104,7 @@ def _profile() -> Any:
         backend_option(),
         MODEL,
         CELLS,
+        ROUNDS,
         Option("--steps", "How many steps to time (2000).", int, least=1),
         Option("--live", "Measure under the load of a source as it comes.", bool, default=False),
         Option("--duration", "With --live: for how long; 10 s.", float, metavar="SECONDS"),

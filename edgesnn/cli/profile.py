@@ -56,6 +56,7 @@ def show_profile(given: Given) -> None:
         given["energy"],
         given["cells"],
         (given["duration"] or _LIVE_S) if given["live"] else None,
+        given["rounds"],
     )
     if plot is not None:
         from edgesnn.measure.plots import draw
@@ -113,8 +114,8 @@ def _refuse(given: Given) -> None:
         for entry in LIVE:
             if was_given(given[entry.option.key]):
                 raise InputError(f"{entry.option.name} is live; give --live with it")
-    for other in ("live", "energy", "plot"):
-        if given["compare"] is not None and given[other]:
+    for other in ("live", "energy", "plot", "rounds"):
+        if given["compare"] is not None and was_given(given[other]):
             raise InputError(
                 f"--compare times steps alone and --{other} does more; leave one of them out"
             )

@@ -87,13 +87,14 @@ def profile(
     energy: bool = False,
     cells: int | None = None,
     live_s: float | None = None,
+    rounds: int | None = None,
 ) -> dict[str, Any]:
     """Measure a model on a source; return plain JSON values, see docs/profile.md.
 
     model_name: says which bundle. open_source: opens what is measured on, for a loaded bundle: a
     recording that plays for ever, at full speed; or, with live_s, any source, for so many seconds.
-    steps: how many are timed. energy: what a step takes, too (see `energy`). cells: pixels along a
-    cell, of models that take any sensor. The first two import what they need themselves: that is
+    steps: how many are timed. energy: what a step takes, too (see `energy`). cells, rounds: see
+    `Bundle.fitted`. The first two import what they need themselves: that is
     the start-up time. Raises InputError for a model, backend or recording that cannot be used.
     """
     began_ns = time.monotonic_ns()
@@ -105,7 +106,7 @@ def profile(
     backend_name, model = load_model(backend_name, bundle)
     loaded_ns = time.monotonic_ns()
     source = open_source(bundle)
-    stored, bundle = bundle, bundle.fitted(source.size, cells)
+    stored, bundle = bundle, bundle.fitted(source.size, cells, rounds)
     if bundle is not stored:
         backend_name, model = load_model(backend_name, bundle)
     meter, told = StageMeter(), _Decisions()

@@ -168,6 +168,22 @@ def test_rounds_are_for_motion_only(tmp_path: Path, capsys) -> None:
             load_bundle("flow").fitted((128, 128), rounds=rounds)
 
 
+def test_a_profile_is_of_so_many_rounds(monkeypatch) -> None:
+    from edgesnn.cli.main import run_line
+
+    taken = []
+
+    def refined(velocity, evidence, recent, rounds, slow):
+        taken.append(rounds)
+        return velocity, evidence
+
+    monkeypatch.setattr("edgesnn.decide.motion.refined", refined)
+    for rounds in (0, 3):
+        taken.clear()
+        assert run_line(["profile", "flow", "--rounds", str(rounds), "--steps", "5", "--json"]) == 0
+        assert set(taken) == {rounds}
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_late_steps_without_the_compiled_engine_are_explained(
     monkeypatch, sample: Events, compiled: bool

@@ -252,6 +252,7 @@ def test_compare_and_live_commands(
     [
         (["--demo"], "--demo is live; give --live with it"),
         (["--live", "--compare", "reference"], "leave one of them out"),
+        (["--rounds", "0", "--compare", "reference"], "leave one of them out"),
         (["--duration", "3"], "--duration is for --live"),
         (["--live", "--duration", "-1"], "is no time to run"),
         (["--compare", "nowhere"], "nowhere"),
