@@ -16,6 +16,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from edgesnn.decide.decision import NOTHING, Decision
+from edgesnn.sinks.looks import MARK, THEMES
 from edgesnn.sinks.motion_picture import MAX_SPEED, field_picture, motion_text, wheel
 from edgesnn.sinks.picture import Palette, colour, colours_picture, picture, picture_size
 from edgesnn.stream.sink import RunInfo, Snapshot
@@ -23,7 +24,6 @@ from edgesnn.stream.sink import RunInfo, Snapshot
 PANE = 36
 """Columns that the text beside the picture needs."""
 _LEAST_PICTURE = 16  # columns; a smaller one shows nothing
-_ACCENT, _WARN, _DARK = "#7fd962", "#f07178", "#10141a"
 _TRACK, _MARK = "─", "│"
 _SPARKS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -51,7 +51,8 @@ def screen(
     width, height = size
 
     def line(text: Text, columns: int = width) -> Line:
-        return console.render_lines(text, console.options.update(width=max(1, columns)))[0]
+        with console.use_theme(THEMES[palette]):
+            return console.render_lines(text, console.options.update(width=max(1, columns)))[0]
 
     if snapshot is not None and height < 4:
         yield line(decision_line(snapshot))
@@ -95,7 +96,7 @@ def _drawn(
 def header(info: RunInfo, width: int) -> Text:
     """Say what runs on what."""
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f" edgesnn {info.model} ", f"{_DARK} on {_ACCENT}")
+    text.append(f" edgesnn {info.model} ", "title")
     text.append(f"  {info.source}", "bold")
     text.append(f"  {info.size[0]}x{info.size[1]}  {info.backend}", "dim")
     text.append(f"  {info.step_us / 1e3:g} ms steps", "dim")
@@ -110,7 +111,7 @@ def footer(snapshot: Snapshot, palette: Palette, state: str) -> Text:
         text.append("■", f"not dim {colour(4, palette)}").append(" ON ")
         text.append("■", f"not dim {colour(-4, palette)}").append(" OFF  ")
     if state == "paused":
-        text.append("the view is paused: space goes on", f"bold not dim {_WARN}")
+        text.append("the view is paused: space goes on", "trouble")
         return text
     dense = "d dense  " if snapshot.field is not None else ""
     return text.append(f"q or Ctrl-C ends  space pauses  {dense}? help")
@@ -146,7 +147,7 @@ def decision_line(snapshot: Snapshot) -> Text:
     if decision.index == NOTHING:
         return text.append(decision.label, "dim")
     confidence = float(snapshot.probabilities[decision.index])
-    text.append(decision.label, f"bold {_ACCENT}")
+    text.append(decision.label, "answer")
     text.append(f"  {100 * confidence:.0f} %")
     if decision.window_steps:
         text.append(f"  sure at step {decision.exit_step} of {decision.window_steps}", "dim")
@@ -165,7 +166,7 @@ def pane(
     room = height - len(numbers) - 3
     lines = [
         decision_line(snapshot),
-        _bar(_confidence(snapshot), width, _ACCENT, threshold),
+        _bar(_confidence(snapshot), width, "accent", threshold),
         Text(),
     ]
     if room >= 2:
@@ -188,7 +189,7 @@ def motion_pane(
     lines = [
         decision_line(snapshot),
         whole,
-        _bar(motion.confidence, width, _ACCENT),
+        _bar(motion.confidence, width, "accent"),
         Text("how much of what is seen moves so", "dim", no_wrap=True, overflow="ellipsis"),
         Text(),
         *_numbers(snapshot, width),
@@ -219,7 +220,7 @@ def _classes(snapshot: Snapshot, width: int, count: int, threshold: float | None
         name.truncate(name_width, overflow="ellipsis", pad=True)
         line.append_text(name).append(" ")
         bar_width = width - name_width - 6
-        line.append_text(_bar(share, bar_width, _ACCENT if held else "#6c7a89", threshold))
+        line.append_text(_bar(share, bar_width, "accent" if held else "rest", threshold))
         lines.append(line.append(f" {100 * share:3.0f}%", "" if held else "dim"))
     return lines
 
@@ -229,7 +230,7 @@ def _numbers(snapshot: Snapshot, width: int) -> list[Text]:
     rate = Text("events  ", "dim", no_wrap=True)
     value = f"{_count(snapshot.event_rate_hz)}/s"
     rate.append(f"{value:>8} ", "bold not dim")
-    rate.append(_sparkline(snapshot.rates_hz, width - len(rate)), "#ffb454 not dim")
+    rate.append(_sparkline(snapshot.rates_hz, width - len(rate)), "rate")
     speed = Text("latency ", "dim", no_wrap=True)
     speed.append(_milliseconds(latency.p50), "bold not dim").append(" p50  ")
     speed.append(_milliseconds(latency.p99), "bold not dim").append(" p99")
@@ -241,7 +242,7 @@ def _numbers(snapshot: Snapshot, width: int) -> list[Text]:
 
 
 def _fault(number: int) -> Text:
-    return Text(_count(number), f"bold {_WARN} not dim" if number else "bold not dim")
+    return Text(_count(number), "trouble" if number else "bold not dim")
 
 
 def _history(recent: Sequence[Decision], count: int) -> list[Text]:
@@ -253,17 +254,20 @@ def _history(recent: Sequence[Decision], count: int) -> list[Text]:
     return lines
 
 
-def _bar(share: float, width: int, colour: str, threshold: float | None = None) -> Text:
-    """Draw a bar on a track that is visible on any background; a mark where it decides."""
+def _bar(share: float, width: int, look: str, threshold: float | None = None) -> Text:
+    """Draw a bar on a track that is visible on any background; a mark where it decides.
+
+    look: its name in `looks.py`.
+    """
     width = max(0, width)
     eighths = round(8 * width * min(max(share, 0.0), 1.0))
     full, rest = divmod(eighths, 8)
     drawn = "█" * full + (_EIGHTHS[rest] if rest else "")
-    bar = Text(drawn, colour, no_wrap=True)
+    bar = Text(drawn, look, no_wrap=True)
     bar.append(_TRACK * (width - len(drawn)), "dim")
     if threshold is not None and 0 < threshold < 1 and width:
         at = min(width - 1, int(threshold * width))
-        mark = Text(_MARK, "bold" if at >= full else f"bold {_DARK} on {colour}")
+        mark = Text(_MARK, "bold" if at >= full else look + MARK)
         bar = bar[:at] + mark + bar[at + 1 :]
     return bar
 

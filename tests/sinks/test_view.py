@@ -78,6 +78,38 @@ def test_classes_stay_in_their_rows_and_the_threshold_is_marked() -> None:
     assert sum("│" in line for line in first) == 1 + len(LABELS)
 
 
+def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
+    """Return the contrast ratio of two colours (WCAG 2.2)."""
+
+    def light(colour: tuple[int, ...]) -> float:
+        shares = [value / 255 for value in colour]
+        r, g, b = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in shares)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("state", ["", "paused"])
+@pytest.mark.parametrize(("palette", "ground"), [("dark", (0, 0, 0)), ("light", (255, 255, 255))])
+def test_what_is_said_is_readable_on_its_background(palette: Palette, ground, state: str) -> None:
+    shown = replace(snapshot(), probabilities=np.array([0.9, 0.06, 0.04]), dropped=7)
+    info = replace(INFO, threshold=0.8)
+    console = Console(width=100, force_terminal=True, color_system="truecolor")
+    seen = {}
+    for line in screen(info, shown, (), console, (100, 28), palette, state):
+        for segment in line:
+            style = segment.style
+            if style is None or style.color is None or not segment.text.strip(" ▀▄■"):
+                continue
+            behind = style.bgcolor.get_truecolor() if style.bgcolor else ground
+            seen[segment.text] = contrast(style.color.get_truecolor(), behind)
+    said = " ".join(seen)
+    for word in ("edgesnn", shown.decision.label, "7", "█", "│", *(["paused"] if state else [])):
+        assert word in said
+    assert min(seen.values()) >= 4.5, seen
+
+
 def test_help_and_pause_are_said() -> None:
     assert any("hold the view still" in line for line in drawn([0.7, 0.2, 0.1], "help"))
     assert "80 %" in " ".join(drawn([0.7, 0.2, 0.1], "help"))
