@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from edgesnn.events import Events
+from edgesnn.events import Events, events_from_arrays
 
 Size = tuple[int, int]
+SIZE = (128, 128)
 EVT_HEAD = "% date 2026-01-01 00:00:00\n% evt {evt}\n% geometry {w}x{h}\n% end\n"
 
 
@@ -223,3 +225,31 @@ WRITERS: dict[str, Callable[[Path, Events, Size], None]] = {
     "table.npy": write_table,
 }
 """A file name for each kind, and what writes it for a sensor of 128 x 128."""
+
+
+def written(name: str, folder: Path, events: Events, size: Size = SIZE) -> Path:
+    """Write events as one of WRITERS does, where what it needs is here."""
+    if name.endswith(".h5"):
+        pytest.importorskip("h5py")
+    WRITERS[name](folder / name, events, size)
+    return folder / name
+
+
+def some_events(
+    n: int = 2000, span_us: int = 60_000, start_us: int = 100, size: Size = SIZE, seed: int = 0
+) -> Events:
+    """Bursts along rows, as sensors have them, in the order of time."""
+    rng = np.random.default_rng(seed)
+    t = np.sort(rng.integers(0, span_us, n // 4)) + start_us
+    t = np.repeat(t, 4)
+    y, p = (np.repeat(rng.integers(0, limit, n // 4), 4) for limit in (size[1], 2))
+    x = np.repeat(rng.integers(0, size[0] - 40, n // 4), 4)
+    x = x + np.cumsum(rng.integers(1, 10, (n // 4, 4)), axis=1).reshape(-1)
+    return events_from_arrays(t, x, y, p)
+
+
+def assert_same(found: Events, wanted: Events) -> None:
+    """Every event, to the bit."""
+    assert len(found) == len(wanted)
+    for name in "txyp":
+        assert np.array_equal(found[name], wanted[name]), name

@@ -6,40 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from other_makers import EVT_HEAD, WRITERS, write_aedat2, write_aedat3, write_evt2, write_evt3
+from other_makers import (
+    EVT_HEAD,
+    SIZE,
+    WRITERS,
+    assert_same,
+    some_events,
+    write_aedat2,
+    write_aedat3,
+    write_evt2,
+    write_evt3,
+    written,
+)
 
 from edgesnn.errors import InputError
 from edgesnn.events import events_from_arrays
-from edgesnn.sources import es, prophesee, text_events
+from edgesnn.sources import es, prophesee
 from edgesnn.sources.evt import Evt3
 from edgesnn.sources.reading import read_recording
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "recordings"
-SIZE = (128, 128)
-
-
-def some_events(n=2000, span_us=60_000, start_us=100, size=SIZE, seed=0):
-    """Bursts along rows, as sensors have them, in the order of time."""
-    rng = np.random.default_rng(seed)
-    t = np.sort(rng.integers(0, span_us, n // 4)) + start_us
-    t = np.repeat(t, 4)
-    y, p = (np.repeat(rng.integers(0, limit, n // 4), 4) for limit in (size[1], 2))
-    x = np.repeat(rng.integers(0, size[0] - 40, n // 4), 4)
-    x = x + np.cumsum(rng.integers(1, 10, (n // 4, 4)), axis=1).reshape(-1)
-    return events_from_arrays(t, x, y, p)
-
-
-def assert_same(found, wanted):
-    assert len(found) == len(wanted)
-    for name in "txyp":
-        assert np.array_equal(found[name], wanted[name]), name
-
-
-def written(name, path, events, size=SIZE):
-    if name.endswith(".h5"):
-        pytest.importorskip("h5py")
-    WRITERS[name](path / name, events, size)
-    return path / name
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -59,12 +45,6 @@ def test_blocks_may_end_anywhere(tmp_path, monkeypatch, name):
     path = written(name, tmp_path, some_events())
     monkeypatch.setattr(prophesee, "_BLOCK_BYTES", 1 << 5)
     monkeypatch.setattr(es, "_BLOCK_BYTES", 7)
-    assert_same(read_recording(path).events, some_events())
-
-
-def test_blocks_of_text_are_joined(tmp_path, monkeypatch):
-    path = written("rpg.txt", tmp_path, some_events())
-    monkeypatch.setattr(text_events, "_LINES", 7)
     assert_same(read_recording(path).events, some_events())
 
 
@@ -218,25 +198,6 @@ def test_tables_without_names_are_read_by_what_they_hold(tmp_path, kind, order):
     assert_same(read_recording(tmp_path / "a.npy", SIZE).events, events)
 
 
-@pytest.mark.parametrize("line", ["5 6 7", "5 6 7 1 9", "5 6", "t x y p", "5 6 7 x"])
-@pytest.mark.parametrize("before", [3, 6, 7, 8])
-def test_a_line_that_is_no_event_is_named_wherever_it_stands(tmp_path, monkeypatch, line, before):
-    monkeypatch.setattr(text_events, "_LINES", 3)
-    (tmp_path / "a.txt").write_text("1 2 3 1\n" * before + line + "\n4 5 6 0\n")
-    with pytest.raises(InputError, match=f"line {before + 1} is no event"):
-        read_recording(tmp_path / "a.txt", SIZE)
-
-
-@pytest.mark.parametrize("rest", ["30", "3000 ", "3000 6", "3000 6 7", "3000 6 7 -"])
-def test_a_last_line_that_was_cut_off_is_left_out_and_said(tmp_path, rest):
-    (tmp_path / "a.txt").write_text("1000 2 3 1\n2000 4 5 0\n" + rest)
-    found = read_recording(tmp_path / "a.txt", SIZE)
-    assert len(found.events) == 2 and "its last line was cut off" in found.notes
-    (tmp_path / "a.txt").write_text("1000 2 3 1\n2000 4 5 0\n3000 6 7 1")
-    found = read_recording(tmp_path / "a.txt", SIZE)
-    assert len(found.events) == 3 and found.notes == ()
-
-
 def test_data_that_begins_like_a_head_are_none(tmp_path):
     """Heads of older cameras do not say where they end."""
     words = [0x8000 | 0x25, 0x6010, 0x0005, 0x2008, 0x600A, 0x2009]
@@ -264,24 +225,6 @@ def test_a_sensor_without_pixels_is_not_believed(tmp_path, name, data):
     assert len(read_recording(tmp_path / name, SIZE).events) == 1
 
 
-def test_text_in_words_of_others(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text('# made by hand\n"x";"y";"timestamp";"pol"\n1;2;1500;-1\n3;4;1600;1\n')
-    found = read_recording(path, SIZE)
-    assert found.events.tolist() == [(1500, 1, 2, 0), (1600, 3, 4, 1)]
-    assert [read_recording(path, SIZE, "ns").events["t"].tolist()] == [[1, 1]]
-
-
-def test_times_in_seconds_are_told_to_the_microsecond(tmp_path):
-    """0.123457 s is a little less than 123457 us as a float."""
-    t = np.arange(0, 2_000_000, 997) + 1_700_000_000_000_000
-    events = events_from_arrays(t, *np.ones((3, len(t)), int))
-    path = written("rpg.txt", tmp_path, events)
-    found = read_recording(path)
-    assert_same(found.events, events)
-    assert any("read as seconds" in note for note in found.notes)
-
-
 @pytest.mark.parametrize(
     "size", [(240, 180), (346, 260), (640, 480)], ids=["DAVIS240", "DAVIS346", "DAVIS640"]
 )
@@ -307,62 +250,6 @@ def test_a_clock_of_31_bits_is_turned_by_the_packets(tmp_path):
     events = some_events(start_us=3 << 31)
     write_aedat3(tmp_path / "a.aedat", events, SIZE)
     assert_same(read_recording(tmp_path / "a.aedat").events, events)
-
-
-def test_whole_times_of_floats_are_microseconds(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    events = some_events()
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        for name in "txyp":
-            file[f"events/{name}s"] = events[name].astype(float)
-    assert_same(read_recording(tmp_path / "a.h5", SIZE).events, events)
-
-
-def test_hdf5_of_event_utils_and_v2e_with_links_to_nowhere(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    events = some_events()
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        for name, kind in (("t", float), ("x", "i2"), ("y", "i2"), ("p", bool)):
-            values = events[name] / 1e6 if name == "t" else events[name]
-            file[f"events/{name}s"] = values.astype(kind)
-        for name in "txy":
-            file[f"another/{name}"] = np.arange(3)
-        file["another/p"] = h5py.SoftLink("/nowhere")
-        for name in "txyp":
-            file[f"uneven/{name}"] = np.arange(ord(name))
-    with h5py.File(tmp_path / "b.h5", "w") as file:
-        file["events"] = np.stack([events[name] for name in "txyp"], 1).astype("u4")
-    for name in "ab":
-        assert_same(read_recording(tmp_path / f"{name}.h5", SIZE).events, events)
-
-
-def test_hdf5_that_says_it_holds_the_world_is_refused(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(tmp_path / "a.h5", "w") as file:
-        for name in "txyp":
-            file.create_dataset(f"events/{name}", (10**12,), "u4", chunks=(1 << 20,))
-    with pytest.raises(InputError, match="more than 100 times as many"):
-        read_recording(tmp_path / "a.h5", SIZE)
-
-
-def test_tables_of_hdf5(tmp_path):
-    h5py = pytest.importorskip("h5py")
-    events = some_events()
-    with h5py.File(tmp_path / "a.hdf5", "w") as file:
-        table = np.zeros(len(events), [("x", "<u2"), ("y", "<u2"), ("p", "<i2"), ("t", "<i8")])
-        for name in "txyp":
-            table[name] = events[name]
-        file["CD/events"] = table
-    with h5py.File(tmp_path / "b.h5", "w") as file:
-        rows = [events["x"], events["y"], 1.5e9 + events["t"] / 1e6, events["p"] * 2.0 - 1]
-        file["davis/left/events"] = np.stack(rows, 1)
-        file["davis/right/events"] = np.stack(rows, 1)[:5]
-    assert_same(read_recording(tmp_path / "a.hdf5", SIZE).events, events)
-    found = read_recording(tmp_path / "b.h5")
-    events["t"] += 1_500_000_000_000_000
-    assert_same(found.events, events)
-    assert found.size == (346, 260)
-    assert any("also holds those of davis/right/events" in note for note in found.notes)
 
 
 @pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings of real cameras are not here")
