@@ -101,7 +101,7 @@ def timed(steps: int) -> dict[str, Any]:
         for start_us, step in block:
             recent = recent.and_then(step, start_us + program.step_us, cell, program.step_us)
         velocity = told.velocity * (program.step_us * 1e-6 / cell)  # cells per step
-        newest = recent.newest(len(events))
+        newest = recent.thinned(len(events))
         for name, kernel in kernels.items():
             for kind, one in (("coarse", COARSE), ("fine", FINE)):
                 call = partial(kernel.moved, newest, velocity, one, SLOW)

@@ -29,14 +29,13 @@ class Recent:
         own = joined_events([np.ascontiguousarray(events, EVENT), empty_events()])
         return Recent((*self.steps, own)[-LAST:], t_us, cell, step_us)
 
-    def newest(self, most: int) -> Recent:
-        """Return the newest `most` events, as one contiguous array."""
-        wanted, parts = most, []
-        for events in reversed(self.steps):
-            parts.append(np.ascontiguousarray(events[max(0, len(events) - wanted) :], EVENT))
-            wanted -= len(parts[-1])
-            if not wanted:
-                break
+    def thinned(self, most: int) -> Recent:
+        """Return them as one contiguous array: of the newest step `most` at most, of the one before
+        half as many, of the next a third, and so on; where there are more, every second or so."""
+        parts = []
+        for age, events in enumerate(reversed(self.steps), 1):
+            every = max(1, -(-len(events) * age // most))
+            parts.append(np.ascontiguousarray(events[::every], EVENT))
         return replace(self, steps=(joined_events(parts[::-1]),))
 
     @property

@@ -26,7 +26,7 @@ one length cannot do both. What is told is the motion in the middle of that time
 tells it more surely, and later.
 
 Events are looked at as they are, on the sensor's pixels; only those of the last LAST steps matter,
-and of these the newest MOST a cell. Nothing is remembered but events.
+and of very many every second or so (MOST). Nothing is remembered but events.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from edgesnn.decide import halves
 from edgesnn.decide.halves import BORDER, Floats, Reals, around, length, of_places
 from edgesnn.decide.recent import LAST, Recent
 
-MOST = 16
-"""Events a cell, all in all, that are kept."""
+MOST = 8
+"""Events a cell that are looked at of the newest step; of older ones fewer."""
 FARTHEST = 0.75
 """Cells that a round moves the pictures at most."""
 ALIKE = 0.3
@@ -110,8 +110,8 @@ def refined(
     simulated scenes: docs/flow.md). Where there are no events, both are as they were told.
     """
     h, w = velocity.shape[1:]
-    recent = recent.newest(MOST * 4 * h * w if rounds else 0)
-    if not len(recent.events):
+    recent = recent.thinned(MOST * 4 * h * w)
+    if not rounds or not len(recent.events):
         return velocity, evidence
     told = v = velocity.astype(np.float32)
     for number in range(rounds):

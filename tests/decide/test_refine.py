@@ -12,8 +12,8 @@ from edgesnn.decide import refine
 from edgesnn.decide.motion import MotionReadout
 from edgesnn.decide.motion_field import Motion
 from edgesnn.decide.recent import LAST, Recent
-from edgesnn.decide.refine import FARTHEST, FINE, refined
-from edgesnn.events import empty_events, events_from_arrays
+from edgesnn.decide.refine import FARTHEST, FINE, MOST, refined
+from edgesnn.events import empty_events, events_from_arrays, joined_events
 
 GRID = (20, 24)
 CELLS_PER_STEP = 2 * 1e6 / STEP_US
@@ -148,14 +148,36 @@ def test_a_round_moves_pictures_no_farther_than_that(kernels) -> None:
     assert np.hypot(*(found - field)).max() <= FARTHEST * 2 / FINE.first + 1e-6
 
 
-def test_only_the_newest_events_are_kept() -> None:
+def test_only_the_events_of_the_last_steps_are_kept() -> None:
     recent = seen_by(dots((100, 0), steps=LAST + 5), steps=LAST + 5)
     assert len(recent.steps) == LAST
     assert recent.steps[0]["t"].min() >= 5 * STEP_US
-    whole = recent.newest(10**6).events
-    assert len(whole) == sum(map(len, recent.steps))
-    for most in (1, 100, len(whole) - 1):
-        assert np.array_equal(recent.newest(most).events, whole[-most:])
+    whole = recent.thinned(10**6).events
+    assert np.array_equal(whole, joined_events(recent.steps))
+    assert len(Recent().thinned(9).events) == 0
+
+
+@pytest.mark.parametrize("most", [1, 50, 300])
+def test_of_too_many_events_every_few_are_taken(most) -> None:
+    """Of older steps fewer; of each from its begin to its end."""
+    recent = seen_by(dots((400, 0), count=600))
+    thin = recent.thinned(most).events
+    assert (np.diff(thin["t"]) >= 0).all()
+    for age in range(LAST):
+        start = (LAST - 1 - age) * STEP_US
+        own = thin[(thin["t"] >= start) & (thin["t"] < start + STEP_US)]
+        assert 0 < len(own) <= -(-most // (age + 1))
+        if len(own) > 20:
+            assert np.ptp(own["t"]) > 0.8 * STEP_US
+
+
+def test_motion_is_found_however_many_events_there_are(kernels) -> None:
+    """The older half of a busy scene must not be lost for the newer one's sake."""
+    busy = np.repeat(dots((400, 0), count=1000), 8)
+    cells = 4 * GRID[0] * GRID[1]
+    assert len(busy) / LAST > 2 * MOST * cells
+    found, _ = exact(everywhere((280, 0)), seen_by(busy), 2)
+    assert np.median(errors(found, (400, 0))) < 0.1
 
 
 def of_steps(readout: MotionReadout, events, first: int, last: int) -> list[np.ndarray]:
