@@ -76,7 +76,7 @@ def told(copy: Turned, at: Callable[[int], Any]) -> str:
         seen = events[(events["t"] >= until_us - FWL_US) & (events["t"] < until_us)]
         v = field[:, seen["y"], seen["x"]]
         angle = np.degrees(np.arctan2(np.abs(v[1 - axis]), np.abs(v[axis])))
-        shares.append(float((angle < NEAR_DEG).mean()))
+        shares.append(float(((angle < NEAR_DEG) & v.any(0)).mean()))
         fwls.append(fwl_of(events, field, until_us, size) or np.nan)
         along = field.copy()
         along[1 - axis] = 0

@@ -16,7 +16,10 @@ ENGINE = "EDGESNN_ENGINE"
 _NAME = "_engine"
 _SUFFIXES = (".so", ".pyd", ".dylib")
 _INT = c_int32
+_CALLED_AS = 2
+"""As in `engine/engine.h`."""
 _CALLS: dict[str, tuple[type | None, list[type]]] = {
+    "engine_called_as": (_INT, []),
     "engine_plan": (c_void_p, [_INT] * 4),
     "engine_free_plan": (None, [c_void_p]),
     "engine_shape": (None, [c_void_p, *[_INT] * 5]),
@@ -76,6 +79,8 @@ def library() -> ctypes.CDLL:
         for name, (result, arguments) in _CALLS.items():
             call = getattr(opened, name)
             call.restype, call.argtypes = result, arguments
+        if opened.engine_called_as() != _CALLED_AS:
+            raise OSError("it was built for another version")
     except (OSError, AttributeError) as error:
         raise InputError(
             f"the events backend cannot be opened ({error}); install edgesnn again, or use "

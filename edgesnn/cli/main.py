@@ -17,9 +17,10 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command line and exit: 0 done, 1 failed while running, 2 bad input, 130 Ctrl-C."""
-    # NumPy's threads would wait for the next step without rest: up to a third of all the time a
-    # stream takes. It reads this when it is loaded.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # The threads of NumPy's OpenBLAS wait for the next step without rest, which takes up to a third
+    # of the processor's time in a run. It reads this when it is loaded.
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # While things are loaded there is nothing to close, and some of it (extension modules) makes
     # another error of a KeyboardInterrupt.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:

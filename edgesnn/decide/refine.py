@@ -19,11 +19,11 @@ around, where every place counts as its halves are alike, squared. As for a smoo
 Schunck 1981) a place pays for |v - u|^2, but the less the worse u fits what is seen there (a robust
 penalty, Black and Anandan 1996): what moves on its own beside others is let go.
 
-This is done in rounds: the first of several is coarse, with a pixel to a cell and short events of
-fast things, the others are fine. T is as long as a few cells of motion take, between FIRST and LAST
-steps: fast motion is seen in the newest events, slow motion in those of a longer time. Pictures of
-one length cannot do both. What is told is the motion in the middle of that time: a longer one
-tells it more surely, and later.
+This is done in rounds: the first of several is coarse, with a pixel to a cell, and looks at a
+shorter time where things are fast; the others are fine. T is as long as a few cells of motion take,
+between Round.first and LAST steps: fast motion is seen in the newest events, slow motion in those
+of a longer time. Pictures of one length cannot do both. What is told is the motion in the middle of
+that time: a longer one tells it more surely, and later.
 
 Events are looked at as they are, on the sensor's pixels; only those of the last LAST steps matter,
 and of very many every second or so (MOST). Nothing is remembered but events.
@@ -120,7 +120,7 @@ def refined(
     known = np.isfinite(alike)
     alike = np.where(known, alike, np.float32(0))
     v = told + (v - told) * np.clip(alike / ALIKE, 0, 1)
-    found = 1.5 * alike - 0.5 * np.log(changed + 0.02) + 0.4 * evidence - 0.6
+    found = 1.2 * alike - 0.46 * np.log(changed + 0.02) + 1.25 * evidence - 1.49
     return v, np.where(known, found, evidence)
 
 

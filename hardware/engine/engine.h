@@ -28,6 +28,8 @@
 #define HOT
 #endif
 
+enum { CALLED_AS = 2 }; /* raised when what a call takes, or means, changes */
+
 enum { LANES = 16 }; /* sums that are added at once; runs of weights are filled up to so many */
 
 typedef enum {

@@ -28,6 +28,9 @@ static int copied(plan_t *plan, void **to, const void *from, size_t count, size_
 }
 #define COPY(to, from, count) copied(plan, (void **)&(to), from, (size_t)(count), sizeof *(to))
 
+/* Which calls these are: Python refuses a library that was built for others. */
+API int32_t engine_called_as(void) { return CALLED_AS; }
+
 API void engine_free_plan(plan_t *plan)
 {
     if (!plan) return;

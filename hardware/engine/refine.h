@@ -11,7 +11,8 @@
 
 enum { BORDER = 2, MOST_SIDE = 4, KINDS = 4, SUMS = 7, TERMS = 5, RECORD = 16, NEAR = 6, BLOCK = 16 };
 
-/* The numbers of edgesnn/decide/refine.py and of its Round. */
+/* The numbers of a Round of edgesnn/decide/refine.py and of that file; last is of recent.py, taps are
+ * of halves.py. Who changes them raises CALLED_AS. */
 typedef struct {
     float span, first, damping, pull, last, farthest, few, least, least_alike, misfit, slow;
     float taps[2 * NEAR + 1]; /* of the Gaussian, along one axis */

@@ -26,6 +26,7 @@ def replay(tmp_path_factory) -> Path:
         "-O1",
         "-std=c11",
         "-fno-math-errno",
+        "-fno-trapping-math",
         "-Wall",
         "-Wextra",
         "-Werror",

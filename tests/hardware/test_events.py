@@ -16,7 +16,7 @@ from edgesnn.backend import AUTO, load_model
 from edgesnn.bundle import Bundle, load_bundle
 from edgesnn.cli.main import run_line
 from edgesnn.errors import BundleError, InputError
-from edgesnn.hardware import events_library, events_weights
+from edgesnn.hardware import events_library, events_weights, refine
 from edgesnn.hardware.events import EventsModel
 from edgesnn.hardware.events_weights import packed_weights
 from edgesnn.hardware.reference import Reference, run_sequence
@@ -176,6 +176,19 @@ def test_without_the_engine_auto_is_onnx_and_events_says_what_is_missing(
         assert load_model(AUTO, bundle)[0] == "onnx_cpu"
         with pytest.raises(InputError, match="was not built .* or use --backend onnx_cpu"):
             load_model("events", bundle)
+    finally:
+        events_library.library.cache_clear()
+
+
+@built
+def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would take what it is given for something else."""
+    monkeypatch.setattr(events_library, "_CALLED_AS", events_library._CALLED_AS + 1)
+    events_library.library.cache_clear()
+    try:
+        assert not refine.is_here()
+        with pytest.raises(InputError, match="another version.*install edgesnn again"):
+            events_library.library()
     finally:
         events_library.library.cache_clear()
 
