@@ -1,6 +1,6 @@
 """Optical flow on simulated scenes that were never trained on, beside OpenCV, by speed.
 
-    python benchmarks/flow_scenes.py [--scenes 60]
+    python benchmarks/flow_scenes.py [--scenes 240]
 
 Mean error (px/s) at places where events were seen in the last 20 ms, by true speed (px/s); each
 peer at the length of pictures that suits it best over all, and edgesnn's network alone (--rounds 0)
@@ -85,7 +85,7 @@ def measured(scenes: int) -> Seen:
 def main() -> None:
     """Run from the command line; see the module's head."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=60)
+    parser.add_argument("--scenes", type=int, default=240)
     seen = measured(parser.parse_args().scenes)
     truth = np.concatenate(seen.truth, axis=1)
     told = {name: np.concatenate(parts, axis=1) for name, parts in seen.told.items()}
