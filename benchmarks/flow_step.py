@@ -1,13 +1,15 @@
 """How long optical flow takes, on a grid of 160 x 120 cells, beside OpenCV on the same pixels.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/flow_step.py [--steps 200] [--json]
+    OPENBLAS_NUM_THREADS=1 python benchmarks/flow_step.py [--steps 200] [--json | --save OUT.npz]
 
 (NumPy starts threads that wait without rest; the command line tells it not to, here that is said.)
 The bundled scene is laid over a QVGA sensor again and again (320 x 240 pixels, cells of 2).
 Printed, medians in us on one thread and in turn, 25 steps each, as they follow each other live: the
 whole step (events in, field and motion out), the network alone on each backend, OpenCV's DIS and
 Farneback on two pictures of the same events; and once each 25 steps the rounds that make motion
-exact.
+exact. --save writes that scene instead, to be played live:
+
+    time edgesnn run flow --file OUT.npz --speed 1 --json
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -33,6 +36,7 @@ from edgesnn.events import Events, joined_events
 from edgesnn.hardware import refine
 from edgesnn.hardware.events import can_run
 from edgesnn.senses.encoders import open_encoder
+from edgesnn.sources.npz_write import npz_from_events
 from edgesnn.sources.reading import read_events
 
 SIZE = (320, 240)
@@ -136,7 +140,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--save", type=Path)
     given = parser.parse_args()
+    if given.save is not None:
+        npz_from_events(given.save, wide_scene(), SIZE)
+        return
     report = timed(given.steps)
     if given.json:
         print(json.dumps(report))

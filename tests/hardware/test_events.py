@@ -1,26 +1,23 @@
-"""The event-driven engine: layers of every geometry, what it refuses, and what runs without it."""
+"""The event-driven engine: layers of every geometry, its streams, and what it refuses."""
 
 from __future__ import annotations
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import contract_backends as contract
 import numpy as np
 import pytest
-from programs import ENCODER, READOUT, frames, gesture_shaped
+from programs import frames, gesture_shaped
 
-from edgesnn.backend import AUTO, load_model
-from edgesnn.bundle import Bundle, load_bundle
-from edgesnn.cli.main import run_line
+from edgesnn.bundle import load_bundle
 from edgesnn.errors import BundleError, InputError
-from edgesnn.hardware import events_library, events_weights, refine
+from edgesnn.hardware import events_weights
 from edgesnn.hardware.events import EventsModel
 from edgesnn.hardware.events_weights import packed_weights
 from edgesnn.hardware.reference import Reference, run_sequence
-from edgesnn.program import Add, Concat, Fire, Layer, Leaky, Node, Program, Upsample
+from edgesnn.program import Add, Concat, Fire, Layer, Leaky, Program, Upsample
 
 built = contract.UNBUILT
 
@@ -134,77 +131,6 @@ def test_many_streams_of_one_model_on_many_threads() -> None:
         assert np.array_equal(ys, run_sequence(program, xs))
 
 
-@dataclass(frozen=True, slots=True)
-class Doubled(Add):
-    """A node of a kind that the engine has never heard of."""
-
-    kind: str = "doubled"  # type: ignore[assignment]
-
-
-def strange() -> Bundle:
-    from edgesnn.quantize.export import export
-
-    program = one_layer(1, (3, 3), 1, 1, 1)
-    node: Node = Doubled("twice", ("y", "y"))
-    made = replace(program, nodes=(*program.nodes, node), output="twice")
-    return Bundle(made, ENCODER, READOUT, {}, export(made), {})
-
-
-@built
-def test_a_kind_that_it_does_not_know_is_refused_and_auto_goes_on() -> None:
-    pytest.importorskip("onnx")
-    bundle = strange()
-    with pytest.raises(BundleError, match="twice: the events backend does not run .* 'doubled'"):
-        load_model("events", bundle)
-    name, model = load_model(AUTO, bundle)
-    assert name == "onnx_cpu" and model.program is bundle.program
-
-
-@built
-def test_auto_is_the_engine_where_it_was_built() -> None:
-    assert load_model(AUTO, load_bundle("keyword"))[0] == "events"
-
-
-def test_without_the_engine_auto_is_onnx_and_events_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    events_library.library.cache_clear()
-    monkeypatch.delenv(events_library.ENGINE, raising=False)
-    monkeypatch.setattr(events_library, "library_path", lambda: None)
-    bundle = load_bundle("keyword")
-    try:
-        assert load_model(AUTO, bundle)[0] == "onnx_cpu"
-        with pytest.raises(InputError, match="was not built .* or use --backend onnx_cpu"):
-            load_model("events", bundle)
-    finally:
-        events_library.library.cache_clear()
-
-
-@built
-def test_a_library_of_another_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would take what it is given for something else."""
-    monkeypatch.setattr(events_library, "_CALLED_AS", events_library._CALLED_AS + 1)
-    events_library.library.cache_clear()
-    try:
-        assert not refine.is_here()
-        with pytest.raises(InputError, match="another version.*install edgesnn again"):
-            events_library.library()
-    finally:
-        events_library.library.cache_clear()
-
-
-def test_a_library_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    path = tmp_path / "_engine.so"
-    path.write_bytes(b"no library")
-    events_library.library.cache_clear()
-    monkeypatch.setenv("EDGESNN_ENGINE", str(path))
-    try:
-        with pytest.raises(InputError, match="cannot be opened"):
-            events_library.library()
-    finally:
-        events_library.library.cache_clear()
-
-
 @built
 def test_streams_may_outlive_the_plan_when_a_program_ends() -> None:
     """What is let go in a circle, or by an interpreter that ends, is let go in any order."""
@@ -261,14 +187,6 @@ def test_streams_are_forked_not_copied() -> None:
 
 
 @built
-def test_auto_does_not_hide_a_parity_vector_that_differs() -> None:
-    bundle = load_bundle("keyword")
-    parity = bundle.parity | {"y": bundle.parity["y"] + 1}
-    with pytest.raises(BundleError, match="step 0 of the parity vector differs"):
-        load_model(AUTO, replace(bundle, parity=parity))
-
-
-@built
 def test_maps_side_by_side_and_sums_made_larger() -> None:
     """Flat values concatenated, int32 upsampled, taps of nothing, kernels larger than the map."""
     rng = np.random.default_rng(2)
@@ -316,15 +234,3 @@ def test_delays_go_on_from_any_snapshot() -> None:
             other.step(xs[-t])
             other.restore(stream.snapshot())
             stream, other = other, stream
-
-
-@pytest.mark.parametrize(("path", "said"), [(Path("x"), "engine (--b"), (None, "was not built")])
-def test_devices_says_who_computes(
-    path: Path | None,
-    said: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr("edgesnn.hardware.events_library.library_path", lambda: path)
-    assert run_line(["devices"]) == 0
-    assert said in capsys.readouterr().out.splitlines()[-1]
